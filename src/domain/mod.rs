@@ -1,0 +1,15 @@
+//! The words of the trade: values that are valid once they are in hand. No I/O, no async, no actix.
+
+pub mod email;
+pub mod event;
+pub mod fields;
+pub mod identifier;
+pub mod ids;
+pub mod json;
+pub mod password;
+pub mod profile;
+pub mod session;
+pub mod time;
+pub mod token;
+pub mod user;
+pub mod username;
