@@ -5,6 +5,7 @@ pub mod event;
 pub mod fields;
 pub mod identifier;
 pub mod ids;
+pub mod job;
 pub mod json;
 pub mod keys;
 pub mod password;
