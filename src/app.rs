@@ -1,9 +1,11 @@
 //! The parts that a flow may use, and how they are put together from a configuration.
 
+pub mod open;
+
 use std::sync::{Arc, PoisonError, RwLock};
 
 use moka::sync::Cache;
-use portcullis_verify::{Claims, KeySet};
+use portcullis_verify::{Claims, KeySet, Policy};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -36,6 +38,8 @@ pub struct App {
     pub clock: Clock,
     /// The one source of randomness.
     pub random: Random,
+    /// What an access token must be at our own calls.
+    pub policy: Policy,
     /// What the operator decided.
     pub settings: Settings,
     /// What a profile may hold.

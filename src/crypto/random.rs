@@ -151,7 +151,14 @@ impl fmt::Debug for Random {
 ///
 /// 256 random bits need neither salt nor stretching (SES-01, PWD-18).
 pub fn digest(token: &TokenSecret) -> TokenDigest {
-    TokenDigest(digest::digest(&SHA256, token.expose().as_bytes()).as_ref().to_vec())
+    TokenDigest(sha256(token.expose().as_bytes()).to_vec())
+}
+
+/// SHA-256 of any bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&SHA256, bytes).as_ref());
+    out
 }
 
 #[cfg(test)]

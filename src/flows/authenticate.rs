@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use portcullis_verify::{Claims, Policy, Refused};
+use portcullis_verify::{Claims, Refused};
 
 use crate::Fault;
 use crate::app::{App, Verifying};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::session::SignedIn;
-use crate::flows::{keys, tokens};
+use crate::flows::keys;
 use crate::store::sessions;
 
 /// Why nobody is signed in.
@@ -60,12 +60,7 @@ fn check(app: &App, held: &Verifying, token: &str) -> Result<Arc<Claims>, Refuse
     if let Some(claims) = held.verified.get(&digest).filter(|claims| claims.exp > now) {
         return Ok(claims);
     }
-    let settings = &app.settings;
-    let policy = Policy::new(settings.issuer.clone(), settings.own_audience().to_owned())
-        .with_exp_leeway_s(0)
-        .and_then(|policy| policy.with_nbf_leeway_s(tokens::BACKDATED_S))
-        .or(Err(Refused::Malformed))?;
-    let claims = Arc::new(portcullis_verify::verify(token, &held.set, &policy, now)?);
+    let claims = Arc::new(portcullis_verify::verify(token, &held.set, &app.policy, now)?);
     held.verified.insert(digest, Arc::clone(&claims));
     Ok(claims)
 }

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::domain::event::{Action, Actor, Subject};
 use crate::domain::fields::FieldFault;
 use crate::domain::ids::UserId;
-use crate::domain::profile::{ProfileSchema, Writer as By, merge_patch};
+use crate::domain::profile::{ProfileSchema, Writer as By};
 use crate::domain::session::{Origin, SignedIn};
 use crate::domain::user::User;
 use crate::domain::username::{Reserved, Username};
@@ -143,9 +143,10 @@ fn values(change: &Change, user: &User) -> Result<Wished, PatchError> {
     let mut profile = Value::Object(user.profile.clone());
     if let Some(patch) = &change.patch.profile {
         let patch = Value::Object(patch.clone());
-        faults.extend(change.schema.check_writable(&patch, By::User, "/profile"));
-        profile = merge_patch(profile, &patch);
-        faults.extend(change.schema.validate(&profile, "/profile"));
+        match change.schema.patched(&profile, &patch, By::User, "/profile") {
+            Ok(patched) => profile = patched,
+            Err(found) => faults.extend(found),
+        }
     }
     faults.sort();
     faults.dedup();

@@ -17,7 +17,7 @@ const WAITING_MAX: i64 = 10_000;
 /// Accepts an address: if it has an account to verify, a mail goes out.
 pub async fn resend(app: &App, email: CanonicalEmail, origin: Origin) -> Result<(), Fault> {
     let stamp = Stamp::new(app, Actor::Anyone, origin);
-    let key = app.sealer.keyed_hash("resend_verification", email.as_str().as_bytes())?;
+    let key = app.sealer.keyed_hash("resend_verification", email.as_str().as_bytes());
     let task = Task::ResendVerification { email_canonical: email.as_str().to_owned() };
     let job = NewJob { dedupe_key: Some(key.to_vec()), ..stamp.job(&task)? };
     app.store.write(job, |tx, job| Box::pin(enqueue(tx, job))).await

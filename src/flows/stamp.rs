@@ -13,7 +13,7 @@ use crate::domain::session::Origin;
 use crate::domain::time::Timestamp;
 
 /// The column of sealed job payloads.
-pub const JOB_PAYLOAD: &str = "jobs.payload";
+pub(crate) const JOB_PAYLOAD: &str = "jobs.payload";
 
 /// Who does something, when and from where. A change that is repeated keeps its stamp.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Stamp {
             action,
             subject,
             request_id: self.origin.request_id.clone(),
-            details_hash: self.sealer.keyed_hash("event_details", &hashed)?,
+            details_hash: self.sealer.keyed_hash("event_details", &hashed),
             address,
             data,
         })
