@@ -105,7 +105,7 @@ impl EmailAddress {
         Ok(Self { typed: text.trim().to_owned(), canonical })
     }
 
-    /// The person's own spelling: what is shown, and where mail goes.
+    /// The person's own spelling: what is shown.
     pub fn typed(&self) -> &str {
         &self.typed
     }
@@ -127,9 +127,10 @@ impl fmt::Debug for EmailAddress {
     }
 }
 
-/// RFC 5322 `dot-atom-text`: no quotes, no blanks, no comments, nothing beyond ASCII.
+/// RFC 5322 `dot-atom-text`: no quotes, no blanks, no comments, nothing beyond ASCII; and no `%`.
 fn is_dot_atom(local: &str) -> bool {
-    let is_atext = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&c);
+    // SECURITY: INP-02. `%00` ends the text in some mailers, and `ann%b.example@` is a source route.
+    let is_atext = |c: u8| c.is_ascii_alphanumeric() || b"!#$&'*+-/=?^_`{|}~".contains(&c);
     local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atext))
 }
 

@@ -72,6 +72,8 @@ fn inp_02_what_is_no_address_is_refused() {
         "a@b_c.example",
         "a@b c.example",
         "a@b%00.example",
+        "a%00@b.example",
+        "a%b.example@c.example",
         "a\0@b.example",
         "a@b\0.example",
         "a\u{7f}@b.example",

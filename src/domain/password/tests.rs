@@ -159,7 +159,9 @@ fn pwd_13_a_hostile_password_costs_no_more_than_a_honest_one() {
         fibonacci.1,
     ];
     assert_eq!(set("gravel umbrella tin"), Ok(())); // The word lists are built once.
-    for text in hostile {
+    let signs = "({[<1!|7$5+@4690".repeat(16);
+    let shorter = [12, 14, 16, 20, 24, 32, 40, 48].map(|n| signs.chars().take(n).collect());
+    for text in hostile.into_iter().chain(shorter) {
         let text: String = text.chars().take(256).collect();
         let times = (0..3).map(|_| {
             let started = Instant::now();
