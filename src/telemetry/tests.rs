@@ -133,7 +133,7 @@ fn child(name: &str) -> Option<Command> {
             tracing::info!(at, "a line");
         }
         let secret = String::from("canary");
-        let failing = std::thread::spawn(move || Err::<(), _>(secret).unwrap());
+        let failing = std::thread::spawn(move || panic!("{secret}"));
         assert!(failing.join().is_err());
         writeln!(io::stdout(), "the child lives").unwrap();
         return None;
