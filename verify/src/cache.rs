@@ -172,7 +172,8 @@ impl Cache {
         let inner = Arc::clone(&self.0);
         let work = async move { inner.fetch_if_due(guard, seen_fetches, Why::Age).await };
         match tokio::runtime::Handle::try_current() {
-            // LIMIT: one task, by the guard that it holds; a fetch bounds its own time.
+            // LIMIT: one task, by the guard that it holds; a fetch bounds its own time. No tracker has to
+            // know of it: a shutdown that drops it half-way loses nothing.
             Ok(runtime) => drop(runtime.spawn(work)),
             Err(_) => work.await,
         }

@@ -3,11 +3,9 @@
 //!
 //! [`verify()`] is the pure core: token, keys, policy and time in, claims or a [`Refused`] out; it
 //! reads no clock and opens no connection. [`Verifier`] adds the key set of an issuer, cached.
-//! The feature `fetch` brings [`HttpFetch`], the feature `actix` the extractor [`Bearer`].
+//! The feature `fetch` brings `HttpFetch`, the feature `actix` the extractor `Bearer`.
 //! Whether the session behind a token still lives is left to the issuer: a token that is not
 //! expired passes here.
-#![cfg_attr(not(feature = "fetch"), doc = "\n[`HttpFetch`]: crate#features")]
-#![cfg_attr(not(feature = "actix"), doc = "\n[`Bearer`]: crate#features")]
 #![warn(clippy::missing_errors_doc)]
 
 #[cfg(feature = "actix")]

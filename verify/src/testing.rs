@@ -139,3 +139,11 @@ impl Clock for HandClock {
         Duration::from_secs(self.0.load(Ordering::SeqCst).unsigned_abs())
     }
 }
+
+/// Runs `work` beside the test.
+#[expect(clippy::disallowed_methods, reason = "a test has no task tracker; it awaits or aborts")]
+pub(crate) fn beside<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::task::spawn(work)
+}

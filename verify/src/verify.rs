@@ -69,8 +69,7 @@ pub enum Refused {
 /// It passes while `now_s` < `exp` + leeway and `now_s` ≥ `nbf` − leeway, `iat` likewise.
 ///
 /// # Errors
-/// The first reason, in the order of the variants of [`Refused`]: one that is
-/// [`Refused::Expired`] has no other fault.
+/// The first reason found. Expiry is looked at last: what is [`Refused::Expired`] has no other fault.
 pub fn verify(token: &str, keys: &KeySet, policy: &Policy, now_s: i64) -> Result<Claims, Refused> {
     let compact = Compact::parse(token)?;
     let key = keys.get(&compact.kid).ok_or(Refused::UnknownKey)?;
