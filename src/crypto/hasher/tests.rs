@@ -245,6 +245,23 @@ async fn pwd_14_clients_that_have_gone_are_not_hashed_and_keep_nobody_out() {
 }
 
 #[tokio::test]
+async fn pwd_14_after_all_clients_hung_up_the_next_login_takes_one_hash() {
+    let hasher = roomy();
+    let (gate, _answer) = hold(&hasher);
+    for _ in 0..20 {
+        let mut call = Box::pin(hasher.verify(text("x"), None, None));
+        assert!(futures_util::poll!(&mut call).is_pending());
+        let mut call = Box::pin(hasher.hash(text("x"), None));
+        assert!(futures_util::poll!(&mut call).is_pending());
+    }
+    assert_eq!(hasher.stats().queued, 40);
+    drop(gate);
+    hash(&hasher, "x").await;
+    let stats = hasher.stats();
+    assert_eq!((stats.hashed_total, stats.dropped_total, stats.queued), (1, 40, 0));
+}
+
+#[tokio::test]
 async fn pwd_14_work_whose_deadline_has_passed_is_not_hashed() {
     let hasher = roomy();
     let late = hasher.hash(text("x"), Some(Instant::now())).await.unwrap_err();
