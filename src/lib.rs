@@ -19,6 +19,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod deadline;
 pub mod domain;
 pub mod fault;
 pub mod flows;
