@@ -1,0 +1,59 @@
+//! How many tries a password takes, by `zxcvbn`, with the cost of asking bounded (PWD-09).
+//!
+//! The library tries each way to read the signs of a text as letters (`1` as `i` or `l`): a hostile
+//! text of 100 signs takes it most of a second. Here the product of ways and length is bounded.
+
+use zeroize::Zeroizing;
+use zxcvbn::zxcvbn;
+
+/// LIMIT: PWD-09: below 10⁶ guesses a password falls to online guessing.
+const GUESSES_MIN: u64 = 1_000_000;
+/// LIMIT: ours; the cost grows with the square. More characters only add to a guesser's work.
+const CHARS_MAX: usize = 64;
+/// LIMIT: measured; one way over one pair of positions takes about 50 ns, so this is about 8 ms.
+const WORK_MAX: usize = 160_000;
+
+/// The signs that the library may read as letters, digits aside, and stand-ins that it may not.
+const SIGNS: [(char, char); 10] = [
+    ('@', '&'),
+    ('(', ')'),
+    ('{', '}'),
+    ('[', ']'),
+    ('<', '>'),
+    ('!', '?'),
+    ('|', '/'),
+    ('$', '#'),
+    ('+', '='),
+    ('%', '*'),
+];
+
+/// Advice for whoever chose a password that is guessed too soon; `None` is strong enough.
+pub(super) fn weakness(text: &str, known: &[&str]) -> Option<String> {
+    let mut head = Zeroizing::new(String::with_capacity(CHARS_MAX * 4));
+    head.extend(text.chars().take(CHARS_MAX));
+    // SECURITY: T-04. No password that people share mixes so many signs that this changes its strength.
+    let length = head.chars().count();
+    if readings(&head).saturating_mul(length * length) > WORK_MAX {
+        head = Zeroizing::new(head.chars().map(stand_in).collect());
+    }
+    let estimate = zxcvbn(&head, known);
+    let is_weak = estimate.guesses() < GUESSES_MIN;
+    is_weak.then(|| estimate.feedback().map(ToString::to_string).unwrap_or_default())
+}
+
+fn stand_in(c: char) -> char {
+    SIGNS.iter().find(|(sign, _)| *sign == c).map_or(c, |(_, other)| *other)
+}
+
+/// In how many ways at most the library reads the signs of `text` as letters.
+///
+/// For each letter one of its signs; a sign of two letters may go to either.
+fn readings(text: &str) -> usize {
+    let ways = |own: &str, shared: &str| {
+        let count = |signs: &str| signs.chars().filter(|&c| text.contains(c)).count();
+        (count(own) + 2 * count(shared)).max(1)
+    };
+    let letters =
+        [("4@", ""), ("({[<", ""), ("69", ""), ("1!|", ""), ("", "1|7"), ("$5", ""), ("+", "7")];
+    letters.iter().map(|(own, shared)| ways(own, shared)).product()
+}
