@@ -52,7 +52,11 @@ struct Line {
 
 /// One occurrence of a problem.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Occurrence>);
+
+/// Behind a pointer, since every `Result` of this room has the size of its larger half.
+#[derive(Debug)]
+struct Occurrence {
     kind: Kind,
     detail: Option<Cow<'static, str>>,
     lines: Vec<Line>,
@@ -66,7 +70,7 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind with its standing detail.
     pub fn new(kind: Kind) -> Self {
-        Self {
+        Self(Box::new(Occurrence {
             kind,
             detail: None,
             lines: Vec::new(),
@@ -75,12 +79,14 @@ impl Problem {
             allow: None,
             closes: false,
             fault: None,
-        }
+        }))
     }
 
     /// A problem that goes away after `retry_after_s` seconds.
     pub fn retry(kind: Kind, retry_after_s: u64) -> Self {
-        Self { retry_after_s: Some(retry_after_s), ..Self::new(kind) }
+        let mut problem = Self::new(kind);
+        problem.0.retry_after_s = Some(retry_after_s);
+        problem
     }
 
     /// A fault: 500 or 503 by its kind, logged at the edge.
@@ -90,7 +96,9 @@ impl Problem {
             FaultKind::Unavailable => Kind::Unavailable,
             FaultKind::Overloaded => Kind::Overloaded,
         };
-        Self { fault: Some(fault), ..Self::new(kind) }
+        let mut problem = Self::new(kind);
+        problem.0.fault = Some(fault);
+        problem
     }
 
     /// 422 `validation_failed` with all faults of the body, sorted.
@@ -105,85 +113,88 @@ impl Problem {
 
     /// 405 with the methods that the path takes.
     pub fn not_allowed(allow: impl Into<String>) -> Self {
-        Self { allow: Some(allow.into()), ..Self::new(Kind::MethodNotAllowed) }
+        let mut problem = Self::new(Kind::MethodNotAllowed);
+        problem.0.allow = Some(allow.into());
+        problem
     }
 
     /// Replaces the standing detail; the text must not quote what was sent.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = Some(detail.into());
+        self.0.detail = Some(detail.into());
         self
     }
 
     /// Adds faults of the body.
     #[must_use]
     pub fn with_faults(mut self, faults: Vec<FieldFault>) -> Self {
-        self.lines.extend(faults.into_iter().map(|fault| Line {
+        self.0.lines.extend(faults.into_iter().map(|fault| Line {
             place: Place::Pointer(fault.pointer),
             code: fault.code,
             detail: fault.detail,
         }));
-        self.lines.sort();
+        self.0.lines.sort();
         self
     }
 
     /// Adds faults of the query; their pointers are parameter names.
     #[must_use]
     pub fn with_parameter_faults(mut self, faults: Vec<FieldFault>) -> Self {
-        self.lines.extend(faults.into_iter().map(|fault| Line {
+        self.0.lines.extend(faults.into_iter().map(|fault| Line {
             place: Place::Parameter(fault.pointer),
             code: fault.code,
             detail: fault.detail,
         }));
-        self.lines.sort();
+        self.0.lines.sort();
         self
     }
 
     /// Says what to do first.
     #[must_use]
     pub fn with_next(mut self, next: Next) -> Self {
-        self.next.push(next);
+        self.0.next.push(next);
         self
     }
 
     /// Closes the connection after the answer.
     #[must_use]
     pub fn closing(mut self) -> Self {
-        self.closes = true;
+        self.0.closes = true;
         self
     }
 
     /// The kind.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     /// The fault inside, for the log.
     pub fn fault(&self) -> Option<&Fault> {
-        self.fault.as_ref()
+        self.0.fault.as_ref()
     }
 
     /// Writes the answer. `idle_s` (1 to 3) is the pause asked of a client where nobody knows better.
     pub(crate) fn answer(&self, public_url: &str, request_id: &str, idle_s: u64) -> HttpResponse {
-        let row = self.kind.row();
+        let row = self.0.kind.row();
         let wire = Wire {
             kind: format!("{public_url}/problems/{}", row.code),
             title: row.title,
             status: row.status,
             code: row.code,
-            detail: self.detail.as_deref().unwrap_or(row.detail),
+            detail: self.0.detail.as_deref().unwrap_or(row.detail),
             request_id,
-            errors: &self.lines,
-            next: &self.next,
+            errors: &self.0.lines,
+            next: &self.0.next,
         };
         let mut answer = HttpResponse::build(self.status_code());
-        if self.closes {
+        if self.0.closes {
             answer.force_close();
         }
         if let Some(challenge) = self.challenge() {
             answer.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
-        if let Some(allow) = self.allow.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
+        if let Some(allow) = self.0.allow.as_ref().and_then(|text| HeaderValue::from_str(text).ok())
+        {
             answer.insert_header((header::ALLOW, allow));
         }
         if let Some(seconds) = self.pause(idle_s) {
@@ -195,7 +206,7 @@ impl Problem {
 
     // SECURITY: JWT-19. `error` only for a bad access token, else clients throw a good one away.
     fn challenge(&self) -> Option<HeaderValue> {
-        match (self.kind, self.kind.row().status) {
+        match (self.0.kind, self.0.kind.row().status) {
             (Kind::AccessTokenInvalid, _) => Some(HeaderValue::from_static(
                 r#"Bearer realm="portcullis", error="invalid_token""#,
             )),
@@ -205,10 +216,10 @@ impl Problem {
     }
 
     fn pause(&self, idle_s: u64) -> Option<u64> {
-        match self.kind.row().status {
-            503 => Some(self.retry_after_s.unwrap_or(idle_s).clamp(1, RETRY_AFTER_S_MAX)),
-            429 => Some(self.retry_after_s.unwrap_or(1).max(1)),
-            _ => self.retry_after_s,
+        match self.0.kind.row().status {
+            503 => Some(self.0.retry_after_s.unwrap_or(idle_s).clamp(1, RETRY_AFTER_S_MAX)),
+            429 => Some(self.0.retry_after_s.unwrap_or(1).max(1)),
+            _ => self.0.retry_after_s,
         }
     }
 }
@@ -245,7 +256,7 @@ impl Serialize for Line {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.code())
+        f.write_str(self.0.kind.code())
     }
 }
 
@@ -263,7 +274,7 @@ impl From<Fault> for Problem {
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.kind.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.kind.row().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {

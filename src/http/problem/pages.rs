@@ -2,8 +2,6 @@
 //!
 //! Both are written from the same rows as the answers, so they cannot say anything else.
 
-use std::fmt::Write;
-
 use super::Kind;
 
 /// The page of one code.
@@ -35,23 +33,23 @@ pub fn html(kind: Kind) -> String {
     )
 }
 
+const INTRODUCTION: &str = "# Problems
+
+Generated from `src/http/problem/table.rs`; `UPDATE=1 cargo test errors_md` writes it anew.
+
+Every answer that is not a yes is `application/problem+json` (RFC 9457). Clients compare `code`;
+`request_id` finds the log line. `validation_failed` and `value_taken` list all faults in `errors`,
+each with a `pointer` into the body (RFC 6901) or the name of a query `parameter`.
+";
+
 /// The whole of `docs/ERRORS.md`.
 pub fn markdown() -> String {
-    let mut out = String::from(
-        "# Problems\n\n\
-         Generated from `src/http/problem/table.rs`; `UPDATE=1 cargo test errors_md` writes it anew.\n\n\
-         Every answer that is not a yes is `application/problem+json` (RFC 9457). Clients compare `code`;\n\
-         `request_id` finds the log line. `validation_failed` and `value_taken` list all faults in `errors`,\n\
-         each with a `pointer` into the body (RFC 6901) or the name of a query `parameter`.\n",
-    );
-    for kind in Kind::ALL {
+    let sections = Kind::ALL.iter().map(|kind| {
         let row = kind.row();
-        let doc = row.doc.lines().map(str::trim).collect::<Vec<_>>().join("\n");
-        // Writing to a String cannot fail.
-        write!(out, "\n## `{}`\n\n**{} {}.** {}\n", row.code, row.status, row.title, doc.trim())
-            .ok();
-    }
-    out
+        let doc = row.doc.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n");
+        format!("\n## `{}`\n\n**{}: {}.**\n{doc}\n", row.code, row.status, row.title)
+    });
+    INTRODUCTION.to_owned() + &sections.collect::<String>()
 }
 
 fn escape(text: &str) -> String {
