@@ -11,6 +11,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev};
 use tokio::time::Instant;
 
 use super::problem::Problem;
+use crate::domain::session::Origin;
 use crate::fault::Fault;
 
 /// LIMIT: what a session and an audit row keep of a user agent.
@@ -32,6 +33,16 @@ pub struct Client {
     pub user_agent: Option<String>,
     /// The id of the request: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub request_id: String,
+}
+
+impl From<Client> for Origin {
+    fn from(client: Client) -> Self {
+        Self {
+            address: client.address.to_string(),
+            user_agent: client.user_agent,
+            request_id: Some(client.request_id),
+        }
+    }
 }
 
 impl FromRequest for Client {

@@ -3,7 +3,9 @@
 //! Parse, call a flow, shape the answer: a handler does no more. This room sees neither `sqlx` nor
 //! `config`; what it needs from outside comes in a [`settings::Frame`].
 
+mod accounts;
 pub mod answer;
+pub mod api;
 pub mod bearer;
 pub mod body;
 pub mod context;
@@ -12,6 +14,8 @@ mod docs;
 pub mod edge;
 pub mod health;
 pub mod if_match;
+mod me;
+mod metadata;
 pub mod openapi;
 pub mod path;
 pub mod problem;
@@ -19,6 +23,8 @@ pub mod query;
 pub mod routes;
 pub mod server;
 pub mod settings;
+mod sign_in;
+pub mod views;
 
 #[cfg(test)]
 mod testing;
