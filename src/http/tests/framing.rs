@@ -1,6 +1,6 @@
 //! What lies below the edge: framing, limits of the head, connections, and how a server stops.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::web;
 use tokio::io::AsyncWriteExt;
@@ -58,7 +58,9 @@ async fn inp_09_inp_10_the_parser_refuses_with_a_bare_line_and_closes() {
 #[tokio::test]
 async fn http_12_a_slow_head_is_408() {
     let served = served().await;
+    let start = Instant::now();
     assert_eq!(served.send("GET /wait HTTP/1.1\r\nHost: id.exa").await.status, 408);
+    assert!(start.elapsed() < Duration::from_secs(3), "the setting counts, not the default");
 }
 
 /// What was not read of a refused body must not be taken for the next request.
