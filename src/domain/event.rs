@@ -1,1 +1,145 @@
-//! stub
+//! A line of the audit trail: who did what to whom, and how it ended.
+
+use serde_json::{Map, Value};
+
+use super::ids::{EventId, JobId, SessionId, UserId};
+use super::time::Timestamp;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
+        /// What was done. The text is also the type of the webhook.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Action {
+            /// The word that is stored.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+actions! {
+    /// An account was made.
+    UserCreated = "user.created";
+    /// A mailbox was proven.
+    UserVerified = "user.verified";
+    /// What a user shows was changed.
+    UserUpdated = "user.updated";
+    /// A pending signup was replaced by a newer one.
+    SignupReplaced = "user.signup_replaced";
+    /// A login succeeded.
+    SessionStarted = "session.started";
+    /// A session was ended.
+    SessionEnded = "session.ended";
+    /// A retired refresh token came back, and its session was ended.
+    TokenReused = "session.token_reused";
+    /// A role was granted.
+    RoleGranted = "role.granted";
+    /// A successor was announced.
+    KeyAnnounced = "key.announced";
+    /// A key of an earlier issuer took the successor's place.
+    KeyImported = "key.imported";
+    /// A successor was told when it signs.
+    KeyRotated = "key.rotated";
+    /// A key was revoked.
+    KeyRevoked = "key.revoked";
+    /// A mail was not delivered in all its tries.
+    MailGivenUp = "mail.given_up";
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A user, signed in or proving a password.
+    User(UserId),
+    /// Somebody who has proven nothing.
+    Anyone,
+    /// An operator at the command line, by the name of the operating system's user.
+    Cli(String),
+    /// The service itself.
+    System,
+}
+
+impl Actor {
+    /// The kind that is stored: `user`, `anyone`, `cli`, `system`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Anyone => "anyone",
+            Self::Cli(_) => "cli",
+            Self::System => "system",
+        }
+    }
+
+    /// The name that is stored.
+    pub fn id(&self) -> Option<String> {
+        match self {
+            Self::User(id) => Some(id.to_string()),
+            Self::Cli(name) => Some(name.clone()),
+            Self::Anyone | Self::System => None,
+        }
+    }
+}
+
+/// To whom or what it was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// An account.
+    User(UserId),
+    /// A signing key, by its thumbprint.
+    Key(String),
+    /// A job that was given up.
+    Job(JobId),
+}
+
+impl Subject {
+    /// The kind that is stored: `user`, `key`, `job`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Key(_) => "key",
+            Self::Job(_) => "job",
+        }
+    }
+
+    /// The name that is stored.
+    pub fn id(&self) -> String {
+        match self {
+            Self::User(id) => id.to_string(),
+            Self::Key(kid) => kid.clone(),
+            Self::Job(id) => id.to_string(),
+        }
+    }
+}
+
+/// A line of the audit trail. `data` names changed fields and sessions, never a secret.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Names the event; sorts by time.
+    pub id: EventId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: Actor,
+    /// What was done.
+    pub action: Action,
+    /// To whom.
+    pub subject: Subject,
+    /// The request that did it.
+    pub request_id: Option<String>,
+    /// Keyed hash over `address` and `data`: the trail stays valid when these are erased (LOG-10).
+    pub details_hash: [u8; 32],
+    /// The address that it came from; erased with the account.
+    pub address: Option<String>,
+    /// Changed field names and the like; erased with the account.
+    pub data: Map<String, Value>,
+}
+
+/// The member of `data` that names a session.
+pub fn session_data(session: SessionId) -> Map<String, Value> {
+    Map::from_iter([("session_id".into(), Value::String(session.to_string()))])
+}

@@ -36,6 +36,11 @@ impl Reserved {
         Self(words)
     }
 
+    /// No word at all: for a name that was taken before it was reserved.
+    pub fn none() -> Self {
+        Self(HashSet::new())
+    }
+
     /// Tells whether `canonical` is one of the words, also with dots or dashes strewn in.
     fn holds(&self, canonical: &str) -> bool {
         // SECURITY: INP-12. `ad.min` and `no-reply` are read as the word without its joints.

@@ -1,1 +1,55 @@
-//! stub
+//! What the service does: one story a file, read from top to bottom. Ask, hash, one named change, answer.
+
+pub mod authenticate;
+pub mod create_user;
+pub mod keys;
+pub mod login;
+pub mod logout;
+pub mod me;
+pub mod refresh;
+pub mod resend;
+pub mod sessions;
+pub mod signup;
+mod stamp;
+pub mod tokens;
+pub mod verify_email;
+
+pub use stamp::Stamp;
+
+use std::time::Duration;
+
+use crate::domain::keys::SigningAlgorithm;
+
+/// What the operator decided about flows and tokens.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The issuer: `public_url`, without a final slash.
+    pub issuer: String,
+    /// The site that mailed links lead to.
+    pub ui_url: String,
+    /// Whom tokens are for; the first is this service itself.
+    pub audiences: Vec<String>,
+    /// `token.user_scope`.
+    pub user_scope: String,
+    /// `token.algorithm`.
+    pub algorithm: SigningAlgorithm,
+    /// `token.access_lifetime`.
+    pub access_lifetime: Duration,
+    /// `token.session_idle`.
+    pub session_idle: Duration,
+    /// `token.session_max`.
+    pub session_max: Duration,
+    /// `token.refresh_reuse_window`.
+    pub refresh_reuse_window: Duration,
+    /// `token.key_announce`.
+    pub key_announce: Duration,
+    /// `signup.verify_lifetime`.
+    pub verify_lifetime: Duration,
+}
+
+impl Settings {
+    /// The audience of tokens that this service accepts itself.
+    pub fn own_audience(&self) -> &str {
+        self.audiences.first().map_or("", String::as_str)
+    }
+}

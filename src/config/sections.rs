@@ -1,0 +1,229 @@
+//! The typed sections of a configuration: true once they are in hand, and nothing validates them again.
+//!
+//! What each key means, its unit and its bounds stand in `default.toml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tracing::level_filters::LevelFilter;
+
+use crate::telemetry::LogFormat;
+
+/// Whether comforts for a newcomer are in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// On loopback, or told so: a master key may be made at start.
+    Development,
+    /// Everything else.
+    Production,
+}
+
+/// Where the master key comes from.
+#[derive(Clone, Debug)]
+pub enum MasterKeySource {
+    /// By value: base64 of 32 bytes.
+    Given(SecretString),
+    /// In this file, which was there and whole at the time of the check.
+    File(PathBuf),
+    /// In this file, which is made where it is missing; development only.
+    Generate(PathBuf),
+}
+
+/// `[http]`: the public listener.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Deadline of a request.
+    pub request_timeout: Duration,
+    /// Time for the head of a request.
+    pub head_timeout: Duration,
+    /// Time for the body of a request.
+    pub body_timeout: Duration,
+    /// Bytes of a body.
+    pub body_bytes_max: usize,
+    /// Time that an idle connection stays.
+    pub keep_alive: Duration,
+    /// Host names in lower case, without port, IPv6 in brackets; never empty.
+    pub allowed_hosts: Vec<String>,
+    /// Time between "not ready" and the end of listening.
+    pub drain_delay: Duration,
+    /// Time for what still runs after that.
+    pub shutdown_timeout: Duration,
+}
+
+/// `[admin]`: the other listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// Which database, and where.
+#[derive(Clone, Debug)]
+pub enum StoreUrl {
+    /// The file of an SQLite database.
+    Sqlite(PathBuf),
+    /// The whole URL of a PostgreSQL database, with its password.
+    Postgres(SecretString),
+}
+
+/// Who brings the schema up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migrate {
+    /// `serve`, at start.
+    Auto,
+    /// An operator, by `portcullis migrate`.
+    Never,
+}
+
+/// `[store]`: the database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The database.
+    pub url: StoreUrl,
+    /// Connections to PostgreSQL.
+    pub pool_max: u32,
+    /// Read connections to SQLite.
+    pub readers: u32,
+    /// Who migrates.
+    pub migrate: Migrate,
+    /// The URL for migrations where it is another one; of the same kind as `url`.
+    pub migrate_url: Option<StoreUrl>,
+}
+
+/// The algorithm of the access tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenAlgorithm {
+    /// ECDSA on P-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// RSA with PKCS#1 v1.5, 3072 bits and more.
+    Rs256,
+}
+
+/// `[token]`: access and refresh tokens, their keys.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Algorithm of the key that is announced next.
+    pub algorithm: TokenAlgorithm,
+    /// `aud` values, never empty; the first is our own.
+    pub audiences: Vec<String>,
+    /// Life of an access token, in whole seconds.
+    pub access_lifetime: Duration,
+    /// Life of a session that is not refreshed; at most `session_max`.
+    pub session_idle: Duration,
+    /// Life of a session.
+    pub session_max: Duration,
+    /// Time in which a used refresh token gives its successor again.
+    pub refresh_reuse_window: Duration,
+    /// Time that a key is announced before it signs.
+    pub key_announce: Duration,
+    /// Age at which a key is reported.
+    pub key_max_age: Duration,
+    /// The claim `scope`.
+    pub user_scope: String,
+}
+
+/// `[password]`: rules and costs.
+#[derive(Clone, Debug)]
+pub struct Password {
+    /// Code points at least.
+    pub min_length: usize,
+    /// Code points at most.
+    pub max_length: usize,
+    /// argon2id memory.
+    pub memory_kib: u32,
+    /// argon2id passes.
+    pub iterations: u32,
+    /// argon2id lanes.
+    pub parallelism: u32,
+    /// Hashing threads, at least one.
+    pub hash_threads: usize,
+    /// Time that a password may wait for a thread.
+    pub queue_wait_max: Duration,
+}
+
+/// Who may sign up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignupMode {
+    /// Anybody.
+    Open,
+}
+
+/// What an account needs before it can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailVerification {
+    /// A proven mailbox.
+    Required,
+}
+
+/// `[signup]`
+#[derive(Clone, Debug)]
+pub struct Signup {
+    /// Who may sign up.
+    pub mode: SignupMode,
+    /// What an account needs.
+    pub email_verification: EmailVerification,
+    /// Life of a verification token.
+    pub verify_lifetime: Duration,
+}
+
+/// `[accounts]`
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    /// User names that nobody may take, in lower case, besides the built-in ones.
+    pub reserved_usernames: Vec<String>,
+}
+
+/// `[profile]`
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// A file with the schema, or the built-in one.
+    pub schema: Option<PathBuf>,
+}
+
+/// How mails leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailTransport {
+    /// As `.eml` files.
+    File,
+    /// Not at all.
+    Off,
+}
+
+/// `[mail]`
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// How mails leave.
+    pub transport: MailTransport,
+    /// Folder of the `.eml` files.
+    pub dir: PathBuf,
+    /// Sender, as `lettre::message::Mailbox` parses it.
+    pub from: String,
+}
+
+/// `[jobs]`
+#[derive(Clone, Debug)]
+pub struct Jobs {
+    /// Jobs that run at once.
+    pub workers: usize,
+    /// Time between two looks.
+    pub poll_interval: Duration,
+    /// Time that a claim lasts.
+    pub lease: Duration,
+    /// Tries until a job is given up.
+    pub attempts_max: u32,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// Shape of a line.
+    pub log_format: LogFormat,
+    /// What is logged at all.
+    pub log_level: LevelFilter,
+}

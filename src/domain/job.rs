@@ -1,0 +1,113 @@
+//! What happens after the commit: the kinds of jobs, what each carries, and how it is tried again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{JobId, UserId};
+use super::time::Timestamp;
+
+/// What a job is to do. It may run twice, so the second run must be harmless.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Task {
+    /// Hand over one mail.
+    Mail(Mail),
+    /// Look whether this address has an account to verify, and if so make its mail (ENU-05).
+    ResendVerification {
+        /// The address in the form that is compared.
+        email_canonical: String,
+    },
+}
+
+/// One mail, before it is rendered.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Mail {
+    /// The stored address of the account, as its owner typed it (EML-08).
+    pub to: String,
+    /// The account that it is about.
+    pub user_id: UserId,
+    /// What it says.
+    pub letter: Letter,
+}
+
+/// What a mail says.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "letter", rename_all = "snake_case")]
+pub enum Letter {
+    /// Prove this mailbox.
+    Verify {
+        /// The one-time token, in clear: the payload is sealed.
+        token: String,
+        /// How long it is good, in seconds.
+        lifetime_s: u64,
+    },
+    /// Somebody signed up with this address, which has an account.
+    AlreadyRegistered,
+}
+
+impl Task {
+    /// The kind that is stored.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Mail(_) => "mail",
+            Self::ResendVerification { .. } => "resend_verification",
+        }
+    }
+
+    /// Mails that are made go before look-ups that make mails (ENU-05): lower is sooner.
+    pub fn priority(&self) -> i64 {
+        match self {
+            Self::Mail(_) => 0,
+            Self::ResendVerification { .. } => 10,
+        }
+    }
+}
+
+/// SECURITY: LOG-03. A payload holds tokens and addresses.
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Task({})", self.kind())
+    }
+}
+
+/// A job that is to be enqueued with the change that causes it.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Names the job on every attempt; the Message-ID of its mail.
+    pub id: JobId,
+    /// The kind, for claims and metrics.
+    pub kind: &'static str,
+    /// Lower is sooner.
+    pub priority: i64,
+    /// The sealed payload.
+    pub payload: Vec<u8>,
+    /// At most one waiting job has the same kind and key.
+    pub dedupe_key: Option<Vec<u8>>,
+    /// When it was made, and is due.
+    pub created_at: Timestamp,
+}
+
+/// A job in the hands of a worker.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ClaimedJob {
+    /// Names the job.
+    pub id: JobId,
+    /// Its kind.
+    pub kind: String,
+    /// The sealed payload.
+    pub payload: Option<Vec<u8>>,
+    /// This attempt, from 1.
+    pub attempts: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// LIMIT: a job is given up after this many attempts: with the pauses below, five to ten hours.
+pub const ATTEMPTS_MAX: i64 = 14;
+
+/// The ceiling of the pause after attempt `attempt` (from 1): 5 s, doubled, at most 4 h.
+pub fn backoff(attempt: i64) -> Duration {
+    let doublings = u32::try_from(attempt.clamp(1, 13) - 1).unwrap_or(0);
+    Duration::from_secs(5).saturating_mul(1 << doublings).min(Duration::from_hours(4))
+}

@@ -1,0 +1,168 @@
+//! A signup: one transaction for user, credential, verification token, mail job and event; all or nothing (REL-03).
+//!
+//! A taken address gets the same answer at the same cost; its verified owner gets a notice (ENU-04).
+
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::crypto::random;
+use crate::domain::email::EmailAddress;
+use crate::domain::event::{Action, Actor, Subject};
+use crate::domain::ids::UserId;
+use crate::domain::job::{Letter, Mail, Task};
+use crate::domain::password::PlainPassword;
+use crate::domain::password_hash::PasswordHash;
+use crate::domain::session::Origin;
+use crate::domain::token::{TokenKind, TokenSecret};
+use crate::domain::user::{Status, User};
+use crate::domain::username::Username;
+use crate::flows::Stamp;
+use crate::store::one_time_tokens::{self, NewOneTimeToken, Purpose};
+use crate::store::unique_values::{self, USERNAME};
+use crate::store::users::{self, NewUser};
+use crate::store::{Writer, credentials, events, jobs};
+use crate::{Fault, deadline};
+
+/// What somebody signs up with; each value is valid by itself.
+pub struct Signup {
+    /// The address.
+    pub email: EmailAddress,
+    /// The password.
+    pub password: PlainPassword,
+    /// The username that is wished for.
+    pub username: Option<Username>,
+    /// The profile, defaults filled in.
+    pub profile: Map<String, Value>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Why nobody was signed up.
+#[derive(Debug, thiserror::Error)]
+pub enum SignupError {
+    /// A verified user holds the username (ENU-09: a documented disclosure).
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// It could not be done.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Signs somebody up, or tells the owner of the address that somebody tried.
+pub async fn signup(app: &App, signup: Signup) -> Result<(), SignupError> {
+    // SECURITY: ENU-04. The same one hash, whether the address is new or taken.
+    let hash = app.hasher.hash(signup.password.into_inner(), deadline::current_std()).await?;
+    let stamp = Stamp::new(app, Actor::Anyone, signup.origin);
+    let (email, canonical) = signup.email.into_parts();
+    let user = NewUser {
+        id: UserId(app.random.uuid(stamp.now)),
+        email,
+        email_canonical: canonical.as_str().to_owned(),
+        email_verified_at: None,
+        username: signup.username.as_ref().map(|name| name.typed().to_owned()),
+        profile: signup.profile,
+        is_pending: true,
+        created_at: stamp.now,
+    };
+    let change = NewSignup {
+        username_canonical: signup.username.map(|name| name.into_parts().1),
+        letter: VerifyLetter::new(app, &stamp),
+        user,
+        hash,
+        stamp,
+    };
+    app.store.write(change, |tx, new| Box::pin(store_signup(tx, new))).await
+}
+
+/// A verification token that is to be stored and mailed.
+#[derive(Clone)]
+pub struct VerifyLetter {
+    secret: TokenSecret,
+    lifetime: std::time::Duration,
+    stamp: Stamp,
+}
+
+impl VerifyLetter {
+    /// A new token.
+    pub fn new(app: &App, stamp: &Stamp) -> Self {
+        Self {
+            secret: app.random.token(TokenKind::EmailVerification),
+            lifetime: app.settings.verify_lifetime,
+            stamp: stamp.clone(),
+        }
+    }
+
+    /// Makes the token the one that proves the mailbox, and enqueues its mail.
+    pub async fn post(
+        &self,
+        tx: &mut Writer,
+        user: UserId,
+        email: &str,
+        canonical: &str,
+    ) -> Result<(), Fault> {
+        let token = NewOneTimeToken {
+            digest: random::digest(&self.secret),
+            user_id: user,
+            purpose: Purpose::EmailVerification,
+            bound_to: canonical.to_owned(),
+            created_at: self.stamp.now,
+            expires_at: self.stamp.now.plus(self.lifetime),
+        };
+        one_time_tokens::replace(tx, &token).await?;
+        let letter = Letter::Verify {
+            token: self.secret.expose().to_owned(),
+            lifetime_s: self.lifetime.as_secs(),
+        };
+        let mail = Task::Mail(Mail { to: email.to_owned(), user_id: user, letter });
+        jobs::enqueue(tx, &self.stamp.job(&mail)?).await.map(|_is_new| ())
+    }
+}
+
+struct NewSignup {
+    user: NewUser,
+    username_canonical: Option<String>,
+    hash: PasswordHash,
+    letter: VerifyLetter,
+    stamp: Stamp,
+}
+
+async fn store_signup(tx: &mut Writer, new: &NewSignup) -> Result<(), SignupError> {
+    // SECURITY: ENU-12. Asked first and for every address, so that the answer tells nothing of the address.
+    if let Some(username) = &new.username_canonical
+        && unique_values::find_holder(tx, USERNAME, username).await?.is_some()
+    {
+        return Err(SignupError::UsernameTaken);
+    }
+    let canonical = &new.user.email_canonical;
+    let mut found = users::lock_by_email(tx, canonical).await?;
+    if found.is_none() {
+        if users::insert(tx, &new.user).await? {
+            return Ok(finish(tx, new, new.user.id, Action::UserCreated).await?);
+        }
+        // Somebody signed the address up between the two statements; that commit is visible now (INP-01).
+        found = users::lock_by_email(tx, canonical).await?;
+    }
+    let found = found.ok_or_else(|| Fault::internal("a taken address has no account"))?;
+    if found.is_pending_signup() {
+        // SECURITY: EML-13. The newest signup replaces all of it, and its token voids the one mailed before.
+        users::replace_pending(tx, found.id, &new.user).await?;
+        return Ok(finish(tx, new, found.id, Action::SignupReplaced).await?);
+    }
+    Ok(notify_owner(tx, new, &found).await?)
+}
+
+async fn finish(tx: &mut Writer, new: &NewSignup, id: UserId, action: Action) -> Result<(), Fault> {
+    credentials::set(tx, id, &new.hash, new.stamp.now).await?;
+    new.letter.post(tx, id, &new.user.email, &new.user.email_canonical).await?;
+    events::append(tx, &new.stamp.event(action, Subject::User(id), Map::new())?).await
+}
+
+/// SECURITY: EML-08. The notice goes to the stored address, and holds no token.
+async fn notify_owner(tx: &mut Writer, new: &NewSignup, owner: &User) -> Result<(), Fault> {
+    if owner.status() != Status::Active {
+        return Ok(());
+    }
+    let letter = Letter::AlreadyRegistered;
+    let notice = Task::Mail(Mail { to: owner.email.clone(), user_id: owner.id, letter });
+    jobs::enqueue(tx, &new.stamp.job(&notice)?).await.map(|_is_new| ())
+}

@@ -1,0 +1,128 @@
+//! A verification: the token proves the mailbox, the password the person who signed up (EML-13).
+
+use serde_json::Map;
+
+use crate::app::App;
+use crate::crypto::random;
+use crate::domain::event::{Action, Actor, Subject, session_data};
+use crate::domain::password::PlainPassword;
+use crate::domain::password_hash::PasswordHash;
+use crate::domain::session::Origin;
+use crate::domain::time::Timestamp;
+use crate::domain::token::{TokenDigest, TokenKind, TokenSecret};
+use crate::domain::user::{Status, User};
+use crate::domain::username::Username;
+use crate::flows::Stamp;
+use crate::flows::tokens::{Opening, Tokens};
+use crate::store::one_time_tokens::{self, Purpose};
+use crate::store::unique_values::{self, USERNAME};
+use crate::store::{Writer, events, users};
+use crate::{Fault, deadline};
+
+/// What somebody proves a mailbox with.
+pub struct Proof {
+    /// The token of the mail, as it was sent.
+    pub token: String,
+    /// The password of the signup, checked for its greatest length only.
+    pub password: PlainPassword,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Why nothing was verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The token is unknown, used, expired, replaced or for something else: one answer.
+    #[error("the token is not valid")]
+    TokenInvalid,
+    /// The password is wrong, or its user may not sign in. The token stays.
+    #[error("the credentials are not valid")]
+    BadCredentials,
+    /// It could not be done.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// A proven mailbox: tokens of a first session, and whether the wished username went to somebody else meanwhile.
+#[derive(Debug)]
+pub struct Verified {
+    /// The tokens.
+    pub tokens: Tokens,
+    /// The username was taken meanwhile, and is dropped.
+    pub is_username_dropped: bool,
+}
+
+/// Spends the token, marks the mailbox proven and opens a session.
+pub async fn verify_email(app: &App, proof: Proof) -> Result<Verified, VerifyError> {
+    let token = TokenSecret::parse(TokenKind::EmailVerification, &proof.token)
+        .ok_or(VerifyError::TokenInvalid)?;
+    let digest = random::digest(&token);
+    let holder = {
+        let mut db = app.store.read().await?;
+        one_time_tokens::find_live(&mut db, &digest, Purpose::EmailVerification, app.clock.now())
+            .await?
+            .ok_or(VerifyError::TokenInvalid)?
+    };
+    let hash = holder.hash.clone().unwrap_or_else(PasswordHash::none);
+    let password = proof.password.into_inner();
+    let checked = app.hasher.verify(password, Some(hash.clone()), deadline::current_std()).await?;
+    let user = holder.user;
+    let (true, Some(set_at), Status::Unverified) = (checked.matches, holder.set_at, user.status())
+    else {
+        return Err(VerifyError::BadCredentials);
+    };
+    let stamp = Stamp::new(app, Actor::User(user.id), proof.origin);
+    let at = (&stamp.origin, stamp.now);
+    let opening = Opening::new(app, &user, app.settings.own_audience(), set_at, at);
+    let change =
+        Verification { stamp, digest, checked: (set_at, hash), user, opening: opening.clone() };
+    let (user, is_username_dropped) =
+        app.store.write(change, |tx, change| Box::pin(store_proof(tx, change))).await?;
+    Ok(Verified { tokens: opening.tokens(app, &user, false)?, is_username_dropped })
+}
+
+struct Verification {
+    stamp: Stamp,
+    digest: TokenDigest,
+    /// The credential whose hash was checked (EML-05).
+    checked: (Timestamp, PasswordHash),
+    user: User,
+    opening: Opening,
+}
+
+async fn store_proof(tx: &mut Writer, change: &Verification) -> Result<(User, bool), VerifyError> {
+    let (id, now) = (change.user.id, change.stamp.now);
+    // SECURITY: EML-04. The row count of one conditional statement is the decision.
+    if !one_time_tokens::spend(tx, &change.digest, Purpose::EmailVerification, now).await? {
+        return Err(VerifyError::TokenInvalid);
+    }
+    let checked = (change.checked.0, change.checked.1.expose());
+    if !users::verify(tx, id, now, checked).await? {
+        return Err(VerifyError::BadCredentials);
+    }
+    let user = users::find(tx, id).await?.ok_or_else(|| Fault::internal("the user is gone"))?;
+    let is_username_dropped = !claim_username(tx, &user).await?;
+    if is_username_dropped {
+        users::drop_username(tx, id).await?;
+    }
+    if !change.opening.store(tx).await? {
+        return Err(VerifyError::BadCredentials);
+    }
+    let (stamp, subject) = (&change.stamp, Subject::User(id));
+    let verified = stamp.event(Action::UserVerified, subject.clone(), Map::new())?;
+    events::append(tx, &verified).await?;
+    let data = session_data(change.opening.session.id);
+    events::append(tx, &stamp.event(Action::SessionStarted, subject, data)?).await?;
+    Ok((user, is_username_dropped))
+}
+
+/// Takes the wished username, now that it may reserve something; `false` if somebody holds it.
+async fn claim_username(tx: &mut Writer, user: &User) -> Result<bool, Fault> {
+    match user.username.as_deref().map(Username::canonical_of) {
+        None => Ok(true),
+        Some(canonical) => {
+            let canonical = canonical.map_err(Fault::internal)?;
+            unique_values::claim(tx, USERNAME, &canonical, user.id).await
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The table `one_time_tokens`: spent by one conditional statement whose row count is the decision (EML-04).
+
+use super::sql::{Sql, execute, optional, statements};
+use super::users::user_columns;
+use super::{ReadFresh, Writer};
+use crate::Fault;
+use crate::domain::ids::UserId;
+use crate::domain::password_hash::PasswordHash;
+use crate::domain::time::Timestamp;
+use crate::domain::token::TokenDigest;
+use crate::domain::user::User;
+
+/// What a one-time token is for. It is good for nothing else (EML-05).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Prove the mailbox of an account.
+    EmailVerification,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::EmailVerification => "email_verification",
+        }
+    }
+}
+
+statements! {
+    FIND_LIVE = Sql::both(concat!(
+        "SELECT password_credentials.hash AS hash, password_credentials.set_at AS set_at, ",
+        user_columns!(),
+        " FROM one_time_tokens
+         JOIN users ON users.id = one_time_tokens.user_id
+         LEFT JOIN password_credentials ON password_credentials.user_id = users.id
+         WHERE one_time_tokens.digest = $1 AND one_time_tokens.purpose = $2
+           AND one_time_tokens.used_at IS NULL AND one_time_tokens.expires_at > $3
+           AND one_time_tokens.bound_to = users.email_canonical"
+    ));
+    SPEND = Sql::both(
+        "UPDATE one_time_tokens SET used_at = $3
+         WHERE digest = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3
+           AND bound_to = (SELECT email_canonical FROM users WHERE users.id = one_time_tokens.user_id)",
+    );
+    VOID = Sql::both(
+        "DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL",
+    );
+    INSERT = Sql::both(
+        "INSERT INTO one_time_tokens (digest, user_id, purpose, bound_to, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    );
+}
+
+/// The account that a live token is for, and what proves it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Holder {
+    /// The hash of the password, if there is a credential.
+    pub hash: Option<PasswordHash>,
+    /// The version of the credential.
+    pub set_at: Option<Timestamp>,
+    /// The account.
+    #[sqlx(flatten)]
+    pub user: User,
+}
+
+/// Finds the account that a live token of this purpose is for.
+pub async fn find_live(
+    db: &mut impl ReadFresh,
+    digest: &TokenDigest,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<Option<Holder>, Fault> {
+    optional!(db, FIND_LIVE, digest, purpose.as_str(), now)
+}
+
+/// Spends a token; `false` if it is not live, not for this purpose, or its address changed.
+pub async fn spend(
+    tx: &mut Writer,
+    digest: &TokenDigest,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, SPEND, digest, purpose.as_str(), now)? == 1)
+}
+
+/// A one-time token that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewOneTimeToken {
+    /// What is stored of it.
+    pub digest: TokenDigest,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The address that it proves, in the form that is compared.
+    pub bound_to: String,
+    /// When it is made.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+}
+
+/// Makes `token` the one live token of its user and purpose (EML-06: it voids the older ones).
+pub async fn replace(tx: &mut Writer, token: &NewOneTimeToken) -> Result<(), Fault> {
+    execute!(tx, VOID, token.user_id, token.purpose.as_str())?;
+    execute!(
+        tx,
+        INSERT,
+        &token.digest,
+        token.user_id,
+        token.purpose.as_str(),
+        &token.bound_to,
+        token.created_at,
+        token.expires_at,
+    )
+    .map(|_rows| ())
+}

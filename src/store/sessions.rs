@@ -1,0 +1,145 @@
+//! The table `sessions`: logins. Whether one lives is decided here and in the database, never in memory (SES-16).
+
+use sqlx::types::Json;
+
+use super::sql::{Sql, all, execute, optional, statements};
+use super::users::user_columns;
+use super::{ReadFresh, Writer};
+use crate::Fault;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::session::{EndReason, Session, SignedIn};
+use crate::domain::time::Timestamp;
+
+statements! {
+    // SES-09: what the reader saw before the hash must still be true.
+    INSERT_IF_CURRENT = Sql::both(
+        "INSERT INTO sessions (id, user_id, client_id, audience, created_at, last_used_at, expires_at,
+                               absolute_expires_at, auth_time, amr, address, user_agent)
+         SELECT $1, users.id, $3, $4, $5, $5, $6, $7, $5, $8, $9, $10
+         FROM users JOIN password_credentials ON password_credentials.user_id = users.id
+         WHERE users.id = $2 AND password_credentials.set_at = $11
+           AND users.email_verified_at IS NOT NULL
+           AND users.suspended_at IS NULL AND users.deleted_at IS NULL",
+    );
+    TOUCH_USER = Sql::both("UPDATE users SET last_login_at = $2 WHERE id = $1");
+    FIND_SIGNED_IN = Sql::both(concat!(
+        "SELECT sessions.id AS session_id, sessions.auth_time AS session_auth_time, ", user_columns!(),
+        " FROM sessions JOIN users ON users.id = sessions.user_id
+         WHERE sessions.id = $1 AND sessions.ended_at IS NULL AND sessions.absolute_expires_at > $2"
+    ));
+    LIST_LIVE = Sql::both(
+        "SELECT id, user_id, client_id, audience, created_at, last_used_at, expires_at,
+                absolute_expires_at, auth_time, address, user_agent
+         FROM sessions
+         WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND (created_at, id) < ($3, $4)
+         ORDER BY created_at DESC, id DESC LIMIT $5",
+    );
+    MOVE_EXPIRY = Sql::both(
+        "UPDATE sessions SET last_used_at = $2, expires_at = $3 WHERE id = $1 AND ended_at IS NULL",
+    );
+    END = Sql::both(
+        "UPDATE sessions SET ended_at = $2, end_reason = $3
+         WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 RETURNING user_id",
+    );
+    END_OF_USER = Sql::both(
+        "UPDATE sessions SET ended_at = $3, end_reason = $4
+         WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $3",
+    );
+    END_OTHERS = Sql::both(
+        "UPDATE sessions SET ended_at = $3, end_reason = $4
+         WHERE user_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3 RETURNING id",
+    );
+}
+
+/// Inserts `session`, if the user may sign in and the credential is the one of `credential_set_at`.
+pub async fn insert_if_current(
+    tx: &mut Writer,
+    session: &Session,
+    credential_set_at: Timestamp,
+) -> Result<bool, Fault> {
+    let rows = execute!(
+        tx,
+        INSERT_IF_CURRENT,
+        session.id,
+        session.user_id,
+        &session.client_id,
+        &session.audience,
+        session.created_at,
+        session.expires_at,
+        session.absolute_expires_at,
+        Json(["pwd"]),
+        &session.address,
+        &session.user_agent,
+        credential_set_at,
+    )?;
+    Ok(rows == 1)
+}
+
+/// Notes on the user that a session began.
+pub async fn touch_user(tx: &mut Writer, user: UserId, at: Timestamp) -> Result<(), Fault> {
+    execute!(tx, TOUCH_USER, user, at).map(|_rows| ())
+}
+
+/// Finds the live session and its user in one statement.
+pub async fn find_signed_in(
+    db: &mut impl ReadFresh,
+    session: SessionId,
+    now: Timestamp,
+) -> Result<Option<SignedIn>, Fault> {
+    optional!(db, FIND_SIGNED_IN, session, now)
+}
+
+/// Lists at most `limit` live sessions of `user` that began before the place `(at, id)`, newest first.
+pub async fn list_live(
+    db: &mut impl ReadFresh,
+    user: UserId,
+    now: Timestamp,
+    before: (Timestamp, SessionId),
+    limit: i64,
+) -> Result<Vec<Session>, Fault> {
+    all!(db, LIST_LIVE, user, now, before.0, before.1, limit)
+}
+
+/// Moves the nearer end of a session that was refreshed; `false` if it ended.
+pub async fn move_expiry(
+    tx: &mut Writer,
+    session: SessionId,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, MOVE_EXPIRY, session, now, expires_at)? == 1)
+}
+
+/// Ends a live session; its user, or `None` if it was not live.
+pub async fn end(
+    tx: &mut Writer,
+    session: SessionId,
+    now: Timestamp,
+    reason: EndReason,
+) -> Result<Option<UserId>, Fault> {
+    let row: Option<(UserId,)> = optional!(tx, END, session, now, reason.as_str())?;
+    Ok(row.map(|(user,)| user))
+}
+
+/// Ends a live session of `user`; `false` if it was not live or is not theirs (AUZ-03).
+pub async fn end_of_user(
+    tx: &mut Writer,
+    session: SessionId,
+    user: UserId,
+    now: Timestamp,
+    reason: EndReason,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, END_OF_USER, session, user, now, reason.as_str())? == 1)
+}
+
+/// Ends every live session of `user` but one, and names them.
+pub async fn end_others(
+    tx: &mut Writer,
+    user: UserId,
+    kept: SessionId,
+    now: Timestamp,
+    reason: EndReason,
+) -> Result<Vec<SessionId>, Fault> {
+    let rows: Vec<(SessionId,)> = all!(tx, END_OTHERS, user, kept, now, reason.as_str())?;
+    Ok(rows.into_iter().map(|(session,)| session).collect())
+}

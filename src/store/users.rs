@@ -1,0 +1,192 @@
+//! The table `users`: accounts, pending signups too. Roles are read with the account, hashes never.
+
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+
+use super::sql::{Sql, all, execute, optional, statements};
+use super::{Read, ReadFresh, Writer};
+use crate::Fault;
+use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+
+/// The columns of [`User`]; joined queries add their own.
+macro_rules! user_columns {
+    () => {
+        "users.id, users.email, users.email_canonical, users.email_verified_at, users.username,
+         users.profile, users.pending_since, users.suspended_at, users.deleted_at, users.created_at,
+         users.updated_at, users.last_login_at, users.version,
+         COALESCE((SELECT string_agg(user_roles.role, ',' ORDER BY user_roles.role)
+                   FROM user_roles WHERE user_roles.user_id = users.id), '') AS roles"
+    };
+}
+pub(super) use user_columns;
+
+statements! {
+    FIND = Sql::both(concat!("SELECT ", user_columns!(), " FROM users WHERE users.id = $1"));
+    FIND_BY_EMAIL = Sql::both(concat!(
+        "SELECT ", user_columns!(), " FROM users WHERE users.email_canonical = $1"
+    ));
+    // PORTABILITY: SQLite has one writer, so a row needs no lock.
+    LOCK_BY_EMAIL = Sql::split(
+        concat!("SELECT ", user_columns!(), " FROM users WHERE users.email_canonical = $1"),
+        concat!("SELECT ", user_columns!(), " FROM users WHERE users.email_canonical = $1 FOR UPDATE"),
+    );
+    LOCK = Sql::split(
+        concat!("SELECT ", user_columns!(), " FROM users WHERE users.id = $1"),
+        concat!("SELECT ", user_columns!(), " FROM users WHERE users.id = $1 FOR UPDATE"),
+    );
+    FIND_BY_USERNAME = Sql::both(concat!(
+        "SELECT ", user_columns!(), " FROM users
+         JOIN unique_values ON unique_values.user_id = users.id
+         WHERE unique_values.field = '/username' AND unique_values.value_canonical = $1"
+    ));
+    LIST = Sql::both(concat!(
+        "SELECT ", user_columns!(), " FROM users
+         WHERE (users.created_at, users.id) < ($1, $2)
+         ORDER BY users.created_at DESC, users.id DESC LIMIT $3"
+    ));
+    INSERT = Sql::both(
+        "INSERT INTO users (id, email, email_canonical, email_verified_at, username, profile,
+                            pending_since, created_at, updated_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 1)
+         ON CONFLICT (email_canonical) DO NOTHING",
+    );
+    REPLACE_PENDING = Sql::both(
+        "UPDATE users SET email = $2, username = $3, profile = $4, pending_since = $5,
+                          updated_at = $5, version = version + 1
+         WHERE id = $1 AND pending_since IS NOT NULL AND email_verified_at IS NULL",
+    );
+    VERIFY = Sql::both(
+        "UPDATE users SET email_verified_at = $2, pending_since = NULL, updated_at = $2,
+                          last_login_at = $2, version = version + 1
+         WHERE id = $1 AND email_verified_at IS NULL AND suspended_at IS NULL AND deleted_at IS NULL
+           AND EXISTS (SELECT 1 FROM password_credentials
+                       WHERE user_id = $1 AND set_at = $3 AND hash = $4)",
+    );
+    DROP_USERNAME = Sql::both("UPDATE users SET username = NULL WHERE id = $1");
+    UPDATE_SHOWN = Sql::both(
+        "UPDATE users SET username = $2, profile = $3, updated_at = $4, version = version + 1
+         WHERE id = $1 AND version = $5",
+    );
+}
+
+/// Finds the user with this id.
+pub async fn find(db: &mut impl Read, id: UserId) -> Result<Option<User>, Fault> {
+    optional!(db, FIND, id)
+}
+
+/// Finds the user with this address in the form that is compared (INP-03: by equality).
+pub async fn find_by_email(
+    db: &mut impl ReadFresh,
+    email_canonical: &str,
+) -> Result<Option<User>, Fault> {
+    optional!(db, FIND_BY_EMAIL, email_canonical)
+}
+
+/// Finds the user with this address and keeps other changes away from it.
+pub async fn lock_by_email(tx: &mut Writer, email_canonical: &str) -> Result<Option<User>, Fault> {
+    optional!(tx, LOCK_BY_EMAIL, email_canonical)
+}
+
+/// Finds the user with this id and keeps other changes away from it.
+pub async fn lock(tx: &mut Writer, id: UserId) -> Result<Option<User>, Fault> {
+    optional!(tx, LOCK, id)
+}
+
+/// Finds the verified user who holds this username, in lower case.
+pub async fn find_by_username(
+    db: &mut impl ReadFresh,
+    username_canonical: &str,
+) -> Result<Option<User>, Fault> {
+    optional!(db, FIND_BY_USERNAME, username_canonical)
+}
+
+/// Lists at most `limit` users made before the place `(at, id)`, newest first.
+pub async fn list(
+    db: &mut impl Read,
+    before: (Timestamp, UserId),
+    limit: i64,
+) -> Result<Vec<User>, Fault> {
+    all!(db, LIST, before.0, before.1, limit)
+}
+
+/// An account that is to be made.
+#[derive(Clone)]
+pub struct NewUser {
+    /// Names the account.
+    pub id: UserId,
+    /// The address as typed.
+    pub email: String,
+    /// The address in the form that is compared.
+    pub email_canonical: String,
+    /// When the mailbox was proven, if it was.
+    pub email_verified_at: Option<Timestamp>,
+    /// The username as typed.
+    pub username: Option<String>,
+    /// The profile.
+    pub profile: Map<String, Value>,
+    /// Whether the next signup on this address may replace it.
+    pub is_pending: bool,
+    /// When it is made.
+    pub created_at: Timestamp,
+}
+
+/// Inserts an account; `false` if the address is taken.
+pub async fn insert(tx: &mut Writer, user: &NewUser) -> Result<bool, Fault> {
+    let pending_since = user.is_pending.then_some(user.created_at);
+    let rows = execute!(
+        tx,
+        INSERT,
+        user.id,
+        &user.email,
+        &user.email_canonical,
+        user.email_verified_at,
+        &user.username,
+        Json(&user.profile),
+        pending_since,
+        user.created_at,
+    )?;
+    Ok(rows == 1)
+}
+
+/// Gives a pending signup what the newest one wishes; `false` if it is pending no more.
+pub async fn replace_pending(tx: &mut Writer, id: UserId, newest: &NewUser) -> Result<bool, Fault> {
+    let rows = execute!(
+        tx,
+        REPLACE_PENDING,
+        id,
+        &newest.email,
+        &newest.username,
+        Json(&newest.profile),
+        newest.created_at,
+    )?;
+    Ok(rows == 1)
+}
+
+/// Marks the mailbox proven, if nothing changed since the password `hash`, set at `set_at`, was checked.
+pub async fn verify(
+    tx: &mut Writer,
+    id: UserId,
+    at: Timestamp,
+    checked: (Timestamp, &str),
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, VERIFY, id, at, checked.0, checked.1)? == 1)
+}
+
+/// Forgets the wish for a username that somebody else holds by now.
+pub async fn drop_username(tx: &mut Writer, id: UserId) -> Result<(), Fault> {
+    execute!(tx, DROP_USERNAME, id).map(|_rows| ())
+}
+
+/// Changes what the user shows; `false` if it is not at `version` any more.
+pub async fn update_shown(
+    tx: &mut Writer,
+    user: &User,
+    username: Option<&str>,
+    profile: &Map<String, Value>,
+    at: Timestamp,
+) -> Result<bool, Fault> {
+    let rows = execute!(tx, UPDATE_SHOWN, user.id, username, Json(profile), at, user.version)?;
+    Ok(rows == 1)
+}
