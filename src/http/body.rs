@@ -42,6 +42,7 @@ pub struct Body<T> {
 /// A body that is one JSON text, with its shape not checked yet.
 pub struct Received<T> {
     value: Value,
+    numbers: Vec<FieldFault>,
     query: Vec<FieldFault>,
     becomes: PhantomData<fn() -> T>,
 }
@@ -84,19 +85,23 @@ impl<T: Incoming> Body<T> {
         let (limit, within) = (settings.body_bytes_max, settings.body_timeout);
         let query = query::strays(&self.request)?;
         let bytes = collect(self.payload, limit, within).await?;
-        let value = json::parse(&bytes).map_err(refused)?;
-        Ok(Received { value, query, becomes: PhantomData })
+        let (value, numbers) = parsed(&bytes)?;
+        Ok(Received { value, numbers, query, becomes: PhantomData })
     }
 }
 
 impl<T: Incoming> Received<T> {
-    /// The JSON as it came: a merge patch tells `null` from nothing. It has any shape.
+    /// The JSON as it came: a merge patch tells `null` from nothing. It has any shape until
+    /// [`Received::check`] agreed, and is `null` if a number in it cannot be computed with.
     pub fn value(&self) -> &Value {
         &self.value
     }
 
     /// Checks the shape and the values; one problem lists all faults.
     pub fn check(self) -> Result<T, Problem> {
+        if !self.numbers.is_empty() {
+            return Err(Problem::validation(self.numbers).with_parameter_faults(self.query));
+        }
         let mut faults = Shape::of_body::<T>()?.faults(&self.value);
         faults.extend(json::find_nul(&self.value).into_iter().map(nul));
         if !faults.is_empty() || !self.query.is_empty() {
@@ -168,15 +173,16 @@ async fn collect(payload: Payload, limit: usize, within: Duration) -> Result<Byt
     }
 }
 
-fn refused(fault: JsonFault) -> Problem {
-    match fault {
-        JsonFault::NotJson(_) => {
-            Problem::new(Kind::MalformedRequest).with_detail(fault.to_string())
+/// The value, or `null` and the numbers that no value can hold: a 422, which is said later.
+fn parsed(bytes: &[u8]) -> Result<(Value, Vec<FieldFault>), Problem> {
+    let too_large = |at| FieldFault::new(at, FieldCode::OutOfRange, "The number is out of range.");
+    match json::parse(bytes) {
+        Ok(value) => Ok((value, Vec::new())),
+        Err(JsonFault::OutOfRange(at)) => {
+            Ok((Value::Null, at.into_iter().map(too_large).collect()))
         }
-        JsonFault::OutOfRange(pointers) => {
-            let code = FieldCode::OutOfRange;
-            let fault = |at| FieldFault::new(at, code, "The number is out of range.");
-            Problem::validation(pointers.into_iter().map(fault).collect())
+        Err(fault @ JsonFault::NotJson(_)) => {
+            Err(Problem::new(Kind::MalformedRequest).with_detail(fault.to_string()))
         }
     }
 }

@@ -49,7 +49,9 @@ async fn pass(
 ) -> Result<ServiceResponse, Error> {
     let response = match host::check(request.request(), &frame.settings) {
         Ok(()) => next.call(request).await?,
-        Err(problem) => request.into_response(HttpResponse::from_error(problem)),
+        Err(problem) => {
+            ServiceResponse::new(request.into_parts().0, HttpResponse::from_error(problem))
+        }
     };
     let mut response = written(response, frame, context).await;
     headers::add(response.headers_mut(), &context.request_id);

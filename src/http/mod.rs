@@ -3,6 +3,8 @@
 //! Parse, call a flow, shape the answer: a handler does no more. This room sees neither `sqlx` nor
 //! `config`; what it needs from outside comes in a [`settings::Frame`].
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod accounts;
 pub mod answer;
 pub mod api;

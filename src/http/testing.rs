@@ -1,8 +1,9 @@
 //! A real server on a real socket for the tests of this room, and a client that sends raw bytes.
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -51,7 +52,7 @@ impl Served {
     pub(super) async fn send(&self, raw: impl AsRef<[u8]>) -> Answer {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         // The server may have answered and closed before everything is written.
-        socket.write_all(raw.as_ref()).await.ok();
+        drop(socket.write_all(raw.as_ref()).await);
         read(&mut socket, raw.as_ref().starts_with(b"HEAD ")).await
     }
 
@@ -85,6 +86,37 @@ impl Served {
              Content-Length: {length}\r\n\r\n"
         );
         self.send([head.as_bytes(), body].concat()).await
+    }
+}
+
+/// The lines that were logged for a request.
+pub(super) fn logged(request_id: &str) -> Vec<String> {
+    let bytes = LOG.0.lock().unwrap().clone();
+    let lines = String::from_utf8_lossy(&bytes);
+    lines.lines().filter(|line| line.contains(request_id)).map(str::to_owned).collect()
+}
+
+/// Keeps everything that any test logs, from now on.
+pub(super) fn keep_log() {
+    static KEPT: Once = Once::new();
+    KEPT.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE);
+        subscriber.with_writer(|| Log).init();
+    });
+}
+
+static LOG: Lines = Lines(Mutex::new(Vec::new()));
+struct Lines(Mutex<Vec<u8>>);
+struct Log;
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOG.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,1 +1,5 @@
-//! later
+//! The edge and the table of routes over a real socket.
+
+mod edge;
+mod framing;
+mod pages;

@@ -87,6 +87,10 @@ fn schema_of<T: ToSchema>() -> Result<Value, Fault> {
     Ok(root)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign list: what is none of ours is a form"
+)]
 fn collect(error: &ValidationError<'_>, faults: &mut Vec<FieldFault>) {
     let at = error.instance_path().to_string();
     match error.kind() {
@@ -131,6 +135,10 @@ fn collect_branch(
 
 const WRONG_TYPE: &str = "This is of another type than it must be.";
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign list: what is none of ours is a form"
+)]
 fn said(rule: &Rule) -> (FieldCode, String) {
     let text = |code: FieldCode, detail: &str| (code, detail.to_owned());
     match rule {

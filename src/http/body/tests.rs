@@ -268,6 +268,7 @@ async fn the_checks_come_in_the_order_of_the_contract() {
         (428, "PATCH", "/order", token(json), "{"),
         (400, "PATCH", "/order", token(&stale), "{"),
         (412, "PATCH", "/order", token(&stale), r#"{"name":1}"#),
+        (412, "PATCH", "/order", token(&stale), r#"{"count":1e999}"#),
         (422, "PATCH", "/order", token(&fresh), r#"{"name":1}"#),
         (200, "PATCH", "/order", token(&fresh), r#"{"name":"ann"}"#),
     ] {

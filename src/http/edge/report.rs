@@ -6,7 +6,7 @@ use actix_web::dev::ServiceResponse;
 
 use crate::http::context::{Context, peer};
 
-/// SECURITY: LOG-09. A label has as many values as the source has names.
+// SECURITY: LOG-09. A label has as many values as the source has names.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
 /// Tells it.
