@@ -1,4 +1,5 @@
 //! One's own account and sessions. Every call looks session and user up (SES-10).
+#![expect(unused_qualifications, reason = "utoipa's attribute names parameter types again")]
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ETAG};
