@@ -54,7 +54,7 @@ fn keys(app: &App) -> Check {
 }
 
 fn hashing(app: &App) -> Check {
-    let pool = app.hasher.pool();
+    let pool = app.hasher.stats();
     let (queued, max) = (count(pool.queued), count(pool.queue_max));
     let status = if queued >= max { Health::Degraded } else { Health::Ok };
     Check::new(status).with("queued", queued).with("queue_max", max)
