@@ -13,6 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fault::{Noticed, fault, notice};
@@ -33,6 +34,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Sqlite {
     readers: SqlitePool,
     queue: mpsc::Sender<Box<dyn Waiting>>,
+    /// Tells the writer that no more changes come.
+    closing: CancellationToken,
     pool_max: u32,
 }
 
@@ -73,8 +76,9 @@ impl Sqlite {
             .connect_lazy_with(options);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), random };
-        tasks.spawn(batches.serve(waiting));
-        Ok(Self { readers, queue, pool_max })
+        let closing = CancellationToken::new();
+        tasks.spawn(batches.serve(waiting, closing.clone()));
+        Ok(Self { readers, queue, closing, pool_max })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
@@ -117,6 +121,9 @@ impl Sqlite {
     }
 
     pub(super) async fn close(&self) {
+        self.closing.cancel();
+        // Closed by the writer, which still runs what is in the queue.
+        self.queue.closed().await;
         self.readers.close().await;
     }
 }
@@ -196,13 +203,24 @@ struct Batches {
 }
 
 impl Batches {
-    /// Runs batch after batch until every sender is gone.
-    async fn serve(mut self, mut queue: mpsc::Receiver<Box<dyn Waiting>>) {
+    /// Runs batch after batch until the store is closed and the queue is empty.
+    async fn serve(
+        mut self,
+        mut queue: mpsc::Receiver<Box<dyn Waiting>>,
+        closing: CancellationToken,
+    ) {
         let mut again: Vec<Box<dyn Waiting>> = Vec::new();
         loop {
             let mut batch = std::mem::take(&mut again);
             if batch.is_empty() {
-                match queue.recv().await {
+                let first = match closing.run_until_cancelled(queue.recv()).await {
+                    Some(first) => first,
+                    None => {
+                        queue.close();
+                        queue.recv().await
+                    }
+                };
+                match first {
                     Some(first) => batch.push(first),
                     None => return,
                 }
