@@ -1,6 +1,7 @@
 //! The parts that a flow may use, and how they are put together from a configuration.
 
 pub mod open;
+pub mod work;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
