@@ -213,12 +213,12 @@ impl Batches {
         loop {
             let mut batch = std::mem::take(&mut again);
             if batch.is_empty() {
-                let first = match closing.run_until_cancelled(queue.recv()).await {
-                    Some(first) => first,
-                    None => {
-                        queue.close();
-                        queue.recv().await
-                    }
+                let asked = closing.run_until_cancelled(queue.recv()).await;
+                let first = if let Some(first) = asked {
+                    first
+                } else {
+                    queue.close();
+                    queue.recv().await
                 };
                 match first {
                     Some(first) => batch.push(first),
