@@ -120,7 +120,9 @@ impl App {
             StoreUrl::Postgres(_) => config.store.pool_max,
         };
         let settings = store::Settings { database: database(&config.store.url), pool_max };
-        let store = Store::open(&settings, random.clone(), tasks.clone()).await?;
+        let drawn = random.clone();
+        let jitter: store::Jitter = Arc::new(move |max| drawn.jitter(max));
+        let store = Store::open(&settings, jitter, tasks.clone()).await?;
         let settings = settings_of(config);
         let policy = Policy::new(settings.issuer.clone(), settings.own_audience().to_owned())
             .with_exp_leeway_s(0)

@@ -19,9 +19,8 @@ use tokio_util::task::TaskTracker;
 use super::fault::{Noticed, fault, notice};
 use super::handles::{Read, Reader, Writer};
 use super::sql::Conn;
-use super::write::{self, ATTEMPTS_MAX, Change, Ran};
+use super::write::{self, ATTEMPTS_MAX, Change, Jitter, Ran};
 use super::{POOL_WAIT_MAX, PoolStats};
-use crate::crypto::random::Random;
 use crate::{Fault, deadline};
 
 /// LIMIT: changes that wait for the writer; beyond it a caller is told that the store is overloaded.
@@ -56,7 +55,7 @@ impl Sqlite {
     pub(super) async fn open(
         path: &Path,
         pool_max: u32,
-        random: Random,
+        jitter: Jitter,
         tasks: &TaskTracker,
     ) -> Result<Self, Fault> {
         let writer = connect(path).await.map_err(fault)?;
@@ -75,7 +74,7 @@ impl Sqlite {
             .max_lifetime(None)
             .connect_lazy_with(options);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), random };
+        let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), jitter };
         let closing = CancellationToken::new();
         tasks.spawn(batches.serve(waiting, closing.clone()));
         Ok(Self { readers, queue, closing, pool_max })
@@ -199,7 +198,7 @@ where
 struct Batches {
     tx: Writer,
     path: std::path::PathBuf,
-    random: Random,
+    jitter: Jitter,
 }
 
 impl Batches {
@@ -225,7 +224,7 @@ impl Batches {
                     None => return,
                 }
             } else {
-                tokio::time::sleep(write::pause(&self.random, 1)).await;
+                tokio::time::sleep(write::pause(&self.jitter, 1)).await;
             }
             while batch.len() < BATCH_MAX
                 && let Ok(next) = queue.try_recv()
@@ -284,7 +283,7 @@ impl Batches {
         for attempt in 1.. {
             match self.execute("BEGIN IMMEDIATE").await {
                 Err(error) if attempt < ATTEMPTS_MAX && notice(&error) == Noticed::Conflict => {
-                    tokio::time::sleep(write::pause(&self.random, attempt)).await;
+                    tokio::time::sleep(write::pause(&self.jitter, attempt)).await;
                 }
                 other => return other,
             }

@@ -106,7 +106,9 @@ impl TestDatabase {
     /// A store whose pool has at most this many connections.
     pub(crate) async fn store_with(&self, pool_max: u32) -> Store {
         let settings = Settings { database: self.database(), pool_max };
-        Store::open(&settings, other_random(), TaskTracker::new()).await.unwrap()
+        let random = other_random();
+        let jitter = std::sync::Arc::new(move |max| random.jitter(max));
+        Store::open(&settings, jitter, TaskTracker::new()).await.unwrap()
     }
 
     /// A connection beside the store, like that of another process.
