@@ -35,6 +35,9 @@ pub enum OpenError {
     /// Exit 78: the master key is not the one that the stored keys are sealed with (CFG-13).
     #[error("master_key: the signing keys of this database were sealed with another one")]
     OtherMasterKey(#[source] Fault),
+    /// Exit 78: the file of the profile schema cannot be read.
+    #[error("profile.schema: {0}")]
+    SchemaFile(#[source] std::io::Error),
     /// Exit 78: the file of the profile schema.
     #[error("profile.schema: {}", list(.0))]
     Schema(Vec<SchemaError>),
@@ -161,11 +164,12 @@ fn sealer(config: &Config, random: &Random) -> Result<Sealer, OpenError> {
     Ok(Sealer::new(&current, &previous, random.clone())?)
 }
 
-fn profile_schema(config: &Config) -> Result<ProfileSchema, OpenError> {
+/// The profile schema that `config` names, or the built-in one.
+pub fn profile_schema(config: &Config) -> Result<ProfileSchema, OpenError> {
     let Some(path) = &config.profile.schema else {
         return ProfileSchema::default_schema().map_err(OpenError::Schema);
     };
-    let text = std::fs::read_to_string(path).map_err(Fault::internal)?;
+    let text = std::fs::read_to_string(path).map_err(OpenError::SchemaFile)?;
     ProfileSchema::from_json(&text).map_err(OpenError::Schema)
 }
 
