@@ -13,6 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fault::{Noticed, fault, notice};
@@ -33,6 +34,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Sqlite {
     readers: SqlitePool,
     queue: mpsc::Sender<Box<dyn Waiting>>,
+    closing: CancellationToken,
+    ended: CancellationToken,
     pool_max: u32,
 }
 
@@ -72,9 +75,15 @@ impl Sqlite {
             .max_lifetime(None)
             .connect_lazy_with(options);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
         let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), random };
-        tasks.spawn(batches.serve(waiting));
-        Ok(Self { readers, queue, pool_max })
+        let serving = batches.serve(waiting, closing.clone());
+        let ending = ended.clone().drop_guard();
+        tasks.spawn(async move {
+            serving.await;
+            drop(ending);
+        });
+        Ok(Self { readers, queue, closing, ended, pool_max })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
@@ -117,6 +126,9 @@ impl Sqlite {
     }
 
     pub(super) async fn close(&self) {
+        self.closing.cancel();
+        // The writer finishes what waits; also if its task was ended from outside.
+        self.ended.cancelled().await;
         self.readers.close().await;
     }
 }
@@ -196,13 +208,24 @@ struct Batches {
 }
 
 impl Batches {
-    /// Runs batch after batch until every sender is gone.
-    async fn serve(mut self, mut queue: mpsc::Receiver<Box<dyn Waiting>>) {
+    /// Runs batch after batch until every sender is gone, or until what waits at the close is done.
+    async fn serve(
+        mut self,
+        mut queue: mpsc::Receiver<Box<dyn Waiting>>,
+        closing: CancellationToken,
+    ) {
         let mut again: Vec<Box<dyn Waiting>> = Vec::new();
         loop {
             let mut batch = std::mem::take(&mut again);
             if batch.is_empty() {
-                match queue.recv().await {
+                let first = tokio::select! {
+                    first = queue.recv() => first,
+                    () = closing.cancelled(), if !queue.is_closed() => {
+                        queue.close();
+                        continue;
+                    }
+                };
+                match first {
                     Some(first) => batch.push(first),
                     None => return,
                 }
