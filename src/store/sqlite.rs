@@ -33,8 +33,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Sqlite {
     readers: SqlitePool,
     queue: mpsc::Sender<Box<dyn Waiting>>,
-    /// Tells the writer that no more changes come.
     closing: CancellationToken,
+    ended: CancellationToken,
     pool_max: u32,
 }
 
@@ -74,10 +74,15 @@ impl Sqlite {
             .max_lifetime(None)
             .connect_lazy_with(options);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
         let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), jitter };
-        let closing = CancellationToken::new();
-        tasks.spawn(batches.serve(waiting, closing.clone()));
-        Ok(Self { readers, queue, closing, pool_max })
+        let serving = batches.serve(waiting, closing.clone());
+        let ending = ended.clone().drop_guard();
+        tasks.spawn(async move {
+            serving.await;
+            drop(ending);
+        });
+        Ok(Self { readers, queue, closing, ended, pool_max })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
@@ -121,8 +126,8 @@ impl Sqlite {
 
     pub(super) async fn close(&self) {
         self.closing.cancel();
-        // Closed by the writer, which still runs what is in the queue.
-        self.queue.closed().await;
+        // The writer finishes what waits; also if its task was ended from outside.
+        self.ended.cancelled().await;
         self.readers.close().await;
     }
 }
@@ -202,7 +207,7 @@ struct Batches {
 }
 
 impl Batches {
-    /// Runs batch after batch until the store is closed and the queue is empty.
+    /// Runs batch after batch until every sender is gone, or until what waits at the close is done.
     async fn serve(
         mut self,
         mut queue: mpsc::Receiver<Box<dyn Waiting>>,
@@ -212,12 +217,12 @@ impl Batches {
         loop {
             let mut batch = std::mem::take(&mut again);
             if batch.is_empty() {
-                let asked = closing.run_until_cancelled(queue.recv()).await;
-                let first = if let Some(first) = asked {
-                    first
-                } else {
-                    queue.close();
-                    queue.recv().await
+                let first = tokio::select! {
+                    first = queue.recv() => first,
+                    () = closing.cancelled(), if !queue.is_closed() => {
+                        queue.close();
+                        continue;
+                    }
                 };
                 match first {
                     Some(first) => batch.push(first),

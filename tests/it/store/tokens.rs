@@ -8,7 +8,7 @@ use portcullis::store::refresh_tokens::{self, NewRefreshToken, Presented};
 use portcullis::store::{Store, users};
 
 use crate::support::rows::{
-    NOW, after, digest, hash, insert_user, open, pending_user, session, uuid, verified_user,
+    NOW, after, digest, hash, insert_user, open, pending_user, session, verified_user,
 };
 
 const ANN: UserId = UserId(uuid::Uuid::from_u128(1));

@@ -106,9 +106,7 @@ impl TestDatabase {
     /// A store whose pool has at most this many connections.
     pub(crate) async fn store_with(&self, pool_max: u32) -> Store {
         let settings = Settings { database: self.database(), pool_max };
-        let random = other_random();
-        let jitter = std::sync::Arc::new(move |max| random.jitter(max));
-        Store::open(&settings, jitter, TaskTracker::new()).await.unwrap()
+        Store::open(&settings, jitter(), TaskTracker::new()).await.unwrap()
     }
 
     /// A connection beside the store, like that of another process.
@@ -212,4 +210,10 @@ impl Raw {
             Self::Postgres(c) => sqlx::query_scalar(text.text(false)).fetch_all(c).await.unwrap(),
         }
     }
+}
+
+/// The jitter of a store, from the seed of this process.
+pub(crate) fn jitter() -> portcullis::store::Jitter {
+    let random = other_random();
+    std::sync::Arc::new(move |max| random.jitter(max))
 }
