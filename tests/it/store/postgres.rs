@@ -179,7 +179,7 @@ async fn f05_what_was_acknowledged_is_there_after_a_crash_of_the_server() {
         assert_ne!(out.kind(), FaultKind::Internal);
         server.start().unwrap();
         let start = Instant::now();
-        while store.ping().await.is_err() {
+        while store.schema().await.is_err() {
             assert!(start.elapsed() < Duration::from_secs(10), "REL-07: back within ten seconds");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
