@@ -1,6 +1,8 @@
 //! The parts that a flow may use, and how they are put together from a configuration.
 
+pub mod front;
 pub mod open;
+mod probes;
 pub mod work;
 
 use std::sync::{Arc, PoisonError, RwLock};

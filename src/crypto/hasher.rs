@@ -71,11 +71,9 @@ impl Hasher {
         password: Zeroizing<String>,
         deadline: Option<Instant>,
     ) -> Result<PasswordHash, Fault> {
-        let (cost, salt) = (self.cost, self.random.bytes());
-        self.run(Urgency::Signup, deadline, move |bench| {
-            bench.hash(cost, password.as_bytes(), salt)
-        })
-        .await
+        let salt = self.random.bytes();
+        self.run(Urgency::Signup, deadline, move |bench| bench.hash(password.as_bytes(), salt))
+            .await
     }
 
     /// Tells whether `password` is the one behind `stored`.
@@ -88,9 +86,9 @@ impl Hasher {
         stored: Option<PasswordHash>,
         deadline: Option<Instant>,
     ) -> Result<Checked, Fault> {
-        let (cost, salt) = (self.cost, self.random.bytes());
+        let salt = self.random.bytes();
         self.run(Urgency::Login, deadline, move |bench| {
-            bench.verify(cost, password.as_bytes(), stored.as_ref(), salt)
+            bench.verify(password.as_bytes(), stored.as_ref(), salt)
         })
         .await
     }

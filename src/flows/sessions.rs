@@ -9,20 +9,43 @@ use crate::domain::time::Timestamp;
 use crate::flows::Stamp;
 use crate::store::{Writer, events, sessions};
 
-/// The page of live sessions that began before the place `before`, newest first, and whether more follow.
+/// A place in a list of sessions: when one began, and its id.
+pub type Place = (Timestamp, SessionId);
+
+/// A page of sessions, newest first.
+pub struct Page {
+    /// The sessions.
+    pub sessions: Vec<Session>,
+    /// The place of the last one, if more follow.
+    pub next: Option<Place>,
+}
+
+/// LIMIT: before every session there can be: the year 9999, which both databases and RFC 3339 still hold.
+const FIRST: Place =
+    (Timestamp::from_micros(253_402_300_799_000_000), SessionId(uuid::Uuid::max()));
+
+/// The page of at most `limit` live sessions that began before the place `before`.
 pub async fn list(
     app: &App,
     signed_in: &SignedIn,
-    before: (Timestamp, SessionId),
+    before: Option<Place>,
     limit: usize,
-) -> Result<(Vec<Session>, bool), Fault> {
+) -> Result<Page, Fault> {
     let mut db = app.store.read().await?;
     let fetched = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let now = app.clock.now();
-    let mut found = sessions::list_live(&mut db, signed_in.user.id, now, before, fetched).await?;
+    let (user, now) = (signed_in.user.id, app.clock.now());
+    let mut found =
+        sessions::list_live(&mut db, user, now, before.unwrap_or(FIRST), fetched).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
-    Ok((found, has_more))
+    let last = found.last().map(|session| (session.created_at, session.id));
+    Ok(Page { next: last.filter(|_| has_more), sessions: found })
+}
+
+/// How many live sessions there are.
+pub async fn count(app: &App, signed_in: &SignedIn) -> Result<i64, Fault> {
+    let mut db = app.store.read().await?;
+    sessions::count_live(&mut db, signed_in.user.id, app.clock.now()).await
 }
 
 /// Ends a session of one's own, the current one too; `false` if it is not live, or somebody else's (AUZ-03).

@@ -10,7 +10,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{ConnectOptions, Connection, PgConnection, SqliteConnection};
 
 use super::fault::fault;
-use super::{Database, postgres, sqlite};
+use super::{Conn, Database, Read, postgres, sqlite};
 use crate::Fault;
 
 static SQLITE: Migrator = migrator(sqlx::migrate!("migrations/sqlite"));
@@ -56,20 +56,20 @@ pub async fn run(database: &Database) -> Result<State, Fault> {
             // PORTABILITY: sqlx locks PostgreSQL while it migrates, and nothing on SQLite.
             let _held = lock_beside(path).await?;
             let mut connection = connect_sqlite(path).await?;
-            if state_sqlite(&mut connection).await?.pending > 0 {
+            if of_sqlite(&mut connection).await?.pending > 0 {
                 SQLITE.run_direct(None, &mut connection, false).await.map_err(migrate_fault)?;
             }
-            let state = state_sqlite(&mut connection).await;
+            let state = of_sqlite(&mut connection).await;
             connection.close().await.map_err(fault)?;
             state
         }
         Database::Postgres(url) => {
             // Not through the pool: a failed run keeps the lock, and `lock_timeout` would end the wait for it.
             let mut connection = connect_postgres(url).await?;
-            if state_postgres(&mut connection).await?.pending > 0 {
+            if of_postgres(&mut connection).await?.pending > 0 {
                 POSTGRES.run_direct(None, &mut connection, false).await.map_err(migrate_fault)?;
             }
-            let state = state_postgres(&mut connection).await;
+            let state = of_postgres(&mut connection).await;
             connection.close().await.map_err(fault)?;
             state
         }
@@ -82,8 +82,8 @@ pub async fn state(database: &Database) -> Result<State, Fault> {
         Database::Sqlite(path) if !path.exists() => {
             Ok(State { applied: 0, pending: SQLITE.iter().count(), oldest_binary: None })
         }
-        Database::Sqlite(path) => state_sqlite(&mut connect_sqlite(path).await?).await,
-        Database::Postgres(url) => state_postgres(&mut connect_postgres(url).await?).await,
+        Database::Sqlite(path) => of_sqlite(&mut connect_sqlite(path).await?).await,
+        Database::Postgres(url) => of_postgres(&mut connect_postgres(url).await?).await,
     }
 }
 
@@ -136,25 +136,41 @@ const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success ORDER 
 const OLDEST: &str =
     "SELECT oldest_binary FROM schema_compatibility ORDER BY migration DESC LIMIT 1";
 
-/// PORTABILITY: the two bodies differ in the connection's type alone; no handle exists yet.
-macro_rules! state_on {
-    ($name:ident, $connection:ty, $is_new:expr, $migrations:expr) => {
-        async fn $name(c: &mut $connection) -> Result<State, Fault> {
-            let tables: i64 =
-                sqlx::query_scalar($is_new).fetch_one(&mut *c).await.map_err(fault)?;
+async fn of_sqlite(connection: &mut SqliteConnection) -> Result<State, Fault> {
+    read_state(&mut Conn::Sqlite(connection)).await.map_err(fault)
+}
+
+async fn of_postgres(connection: &mut PgConnection) -> Result<State, Fault> {
+    read_state(&mut Conn::Postgres(connection)).await.map_err(fault)
+}
+
+/// Reads the state on a connection of either kind.
+async fn read_state(db: &mut Conn<'_>) -> Result<State, sqlx::Error> {
+    // PORTABILITY: the two bodies differ in the connection's type and its catalogue alone.
+    macro_rules! state {
+        ($c:expr, $is_new:expr, $migrations:expr) => {{
+            let tables: i64 = sqlx::query_scalar($is_new).fetch_one(&mut **$c).await?;
             let (mut applied, mut oldest_binary) = (Vec::new(), None);
             if tables == 2 {
-                applied = sqlx::query_scalar(APPLIED).fetch_all(&mut *c).await.map_err(fault)?;
-                oldest_binary =
-                    sqlx::query_scalar(OLDEST).fetch_optional(&mut *c).await.map_err(fault)?;
+                applied = sqlx::query_scalar(APPLIED).fetch_all(&mut **$c).await?;
+                oldest_binary = sqlx::query_scalar(OLDEST).fetch_optional(&mut **$c).await?;
             }
-            let pending = $migrations.iter().filter(|m| !applied.contains(&m.version)).count();
+            let is_pending = |version: i64| !applied.contains(&version);
+            let pending = $migrations.iter().filter(|m| is_pending(m.version)).count();
             Ok(State { applied: applied.last().copied().unwrap_or(0), pending, oldest_binary })
-        }
-    };
+        }};
+    }
+    match db {
+        Conn::Sqlite(c) => state!(c, IS_NEW_SQLITE, SQLITE),
+        Conn::Postgres(c) => state!(c, IS_NEW_POSTGRES, POSTGRES),
+    }
 }
-state_on!(state_sqlite, SqliteConnection, IS_NEW_SQLITE, SQLITE);
-state_on!(state_postgres, PgConnection, IS_NEW_POSTGRES, POSTGRES);
+
+/// Tells where the schema behind a handle stands.
+pub async fn state_of(db: &mut impl Read) -> Result<State, Fault> {
+    let state = read_state(&mut db.conn()).await;
+    state.map_err(|error| db.failed(error))
+}
 
 #[cfg(test)]
 mod tests {

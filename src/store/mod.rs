@@ -135,10 +135,9 @@ impl Store {
         }
     }
 
-    /// Tells whether the database answers.
-    pub async fn ping(&self) -> Result<(), Fault> {
-        let mut reader = self.read().await?;
-        sql::execute!(&mut reader, PING).map(|_rows| ())
+    /// Tells whether the database answers, and where its schema stands.
+    pub async fn schema(&self) -> Result<migrate::State, Fault> {
+        migrate::state_of(&mut self.read().await?).await
     }
 
     /// The size of the pool of readers and writers.
@@ -157,5 +156,3 @@ impl Store {
         }
     }
 }
-
-const PING: Sql = Sql::both("SELECT CAST(1 AS BIGINT)");

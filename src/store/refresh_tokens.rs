@@ -30,17 +30,26 @@ macro_rules! presented {
     };
 }
 
+macro_rules! spend {
+    ($successor:literal) => {
+        concat!(
+            "UPDATE refresh_tokens
+             SET used_at = COALESCE(used_at, $3), successor = CASE WHEN digest = $1 THEN ",
+            $successor,
+            " END
+             WHERE session_id = $2 AND ((digest = $1 AND used_at IS NULL) OR generation = $5)"
+        )
+    };
+}
+
 statements! {
     // PORTABILITY: SQLite has one writer, so a row needs no lock. PostgreSQL gives whoever waited for the two locked
     // rows their newest versions (SES-05); the rest of the row may be a moment older.
     LOCK_PRESENTED = Sql::split(presented!(""), presented!(" FOR UPDATE OF refresh_tokens, sessions"));
     // SES-01, SES-04: a sealed successor is kept by the parent of the live token alone; one statement spends the
     // live token and makes its own parent forget.
-    SPEND = Sql::both(
-        "UPDATE refresh_tokens
-         SET used_at = COALESCE(used_at, $3), successor = CASE WHEN digest = $1 THEN $4 END
-         WHERE session_id = $2 AND ((digest = $1 AND used_at IS NULL) OR generation = $5)",
-    );
+    // PORTABILITY: PostgreSQL takes a lone parameter of a CASE for text; BYTEA is no type of SQLite.
+    SPEND = Sql::split(spend!("$4"), spend!("CAST($4 AS BYTEA)"));
     INSERT = Sql::both(
         "INSERT INTO refresh_tokens (digest, session_id, generation, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5)",

@@ -34,6 +34,9 @@ statements! {
          WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND (created_at, id) < ($3, $4)
          ORDER BY created_at DESC, id DESC LIMIT $5",
     );
+    COUNT_LIVE = Sql::both(
+        "SELECT COUNT(*) FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2",
+    );
     MOVE_EXPIRY = Sql::both(
         "UPDATE sessions SET last_used_at = $2, expires_at = $3 WHERE id = $1 AND ended_at IS NULL",
     );
@@ -98,6 +101,16 @@ pub async fn list_live(
     limit: i64,
 ) -> Result<Vec<Session>, Fault> {
     all!(db, LIST_LIVE, user, now, before.0, before.1, limit)
+}
+
+/// Counts the live sessions of `user`.
+pub async fn count_live(
+    db: &mut impl ReadFresh,
+    user: UserId,
+    now: Timestamp,
+) -> Result<i64, Fault> {
+    let row: Option<(i64,)> = optional!(db, COUNT_LIVE, user, now)?;
+    Ok(row.map_or(0, |(count,)| count))
 }
 
 /// Moves the nearer end of a session that was refreshed; `false` if it ended.

@@ -240,7 +240,7 @@ impl Batches {
         if lost.is_none() {
             lost = self.execute("COMMIT").await.err();
         }
-        let why = lost.as_ref().map(|error| fault_text(error));
+        let why = lost.as_ref().map(fault_text);
         if let Some(error) = lost {
             self.abandon(&error).await;
         }

@@ -1,4 +1,12 @@
 //! The one integration binary. `cfg(test)` on each module is what tells clippy that its helpers are tests.
 
 #[cfg(test)]
+#[macro_use]
+mod support;
+
+#[cfg(test)]
+mod flows;
+#[cfg(test)]
 mod rooms;
+#[cfg(test)]
+mod store;

@@ -3,8 +3,10 @@
 //! Whatever a verification is given, it costs today's hash: nobody, no password, an unreadable hash,
 //! one that is too dear and a cheaper one that does not match all take the same (ENU-02, ENU-03).
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use argon2::password_hash::phc;
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
@@ -22,6 +24,9 @@ const TAG_LEN: usize = 32;
 /// LIMIT: an argon2id text with a salt of 64 bytes has 180 characters.
 const STORED_BYTES_MAX: usize = 256;
 
+/// LIMIT: each round fills more than half of what is missing, so four leave less than 1 %.
+const TOP_UPS_MAX: u32 = 4;
+
 /// What a verification found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
@@ -37,62 +42,87 @@ impl Checked {
 
 /// The memory of one hash: written once when it is made, used again and again, wiped at the end.
 pub struct Workbench {
+    today: Cost,
+    /// The usual time of a hash of today's costs on this thread; zero until there was one.
+    usual: Duration,
     memory: Zeroizing<Vec<Block>>,
     spent: u64,
 }
 
 impl Workbench {
-    /// Memory for hashes of `cost`, with all its pages touched.
-    pub fn new(cost: Cost) -> Self {
-        let blocks = params(cost).map_or(0, |params| params.block_count());
-        Self { memory: Zeroizing::new(vec![Block::default(); blocks]), spent: 0 }
+    /// Memory for hashes of the costs `today`, with all its pages touched.
+    pub fn new(today: Cost) -> Self {
+        let blocks = params(today).map_or(0, |params| params.block_count());
+        let memory = Zeroizing::new(vec![Block::default(); blocks]);
+        Self { today, usual: Duration::ZERO, memory, spent: 0 }
     }
 
     /// Hashes `password` to PHC text.
-    pub fn hash(
-        &mut self,
-        cost: Cost,
-        password: &[u8],
-        salt: [u8; SALT_LEN],
-    ) -> Result<PasswordHash, Fault> {
-        let tag = self.derive(cost, password, &salt)?;
+    pub fn hash(&mut self, password: &[u8], salt: [u8; SALT_LEN]) -> Result<PasswordHash, Fault> {
+        let tag = self.derive(self.today, password, &salt)?;
+        let params = params(self.today)?;
         let text = phc::PasswordHash {
             algorithm: ARGON2ID_IDENT,
             version: Some(Version::V0x13.into()),
-            params: phc::ParamsString::try_from(&params(cost)?).map_err(Fault::internal)?,
+            params: phc::ParamsString::try_from(&params).map_err(Fault::internal)?,
             salt: Some(phc::Salt::new(&salt).map_err(Fault::internal)?),
             hash: Some(phc::Output::new(&tag[..]).map_err(Fault::internal)?),
         };
         Ok(PasswordHash::from_stored(text.to_string()))
     }
 
-    /// Checks `password` against `stored`, at the cost of one hash of `today` or a little more.
+    /// Checks `password` against `stored`, at the cost of one hash of today.
     ///
     /// A match with a cheaper hash returns sooner: its owner has logged in and learns nothing.
     /// A stored hash that is dearer than today's takes its own time, up to the caps.
     pub fn verify(
         &mut self,
-        today: Cost,
         password: &[u8],
         stored: Option<&PasswordHash>,
         decoy_salt: [u8; SALT_LEN],
     ) -> Result<Checked, Fault> {
         let Some(known) = stored.and_then(Known::read) else {
             // SECURITY: ENU-02. One real hash, so that time and load do not tell who exists.
-            black_box(self.derive(today, password, &decoy_salt)?);
+            black_box(self.derive(self.today, password, &decoy_salt)?);
             return Ok(Checked::NO);
         };
+        let begun = Instant::now();
         let tag = self.derive(known.cost, password, &known.salt)?;
         // SECURITY: PWD-18. Compared in constant time.
         if bool::from(tag.ct_eq(known.tag.as_bytes())) {
-            let needs_rehash = known.cost != today || known.salt.len() != SALT_LEN;
+            let needs_rehash = known.cost != self.today || known.salt.len() != SALT_LEN;
             return Ok(Checked { matches: true, needs_rehash });
         }
-        // SECURITY: ENU-03. An old, cheaper hash would show that the account exists.
-        if let Some(rest) = rest(today, known.cost) {
-            black_box(self.derive(rest, password, &decoy_salt)?);
+        if known.cost != self.today {
+            self.top_up(known.cost, begun, password, decoy_salt)?;
         }
         Ok(Checked::NO)
+    }
+
+    /// Hashes on, until a hash of today's costs would have taken as long as all since `begun`.
+    ///
+    /// SECURITY: ENU-03. An old, cheaper hash would show that the account exists. Time decides, not
+    /// KiB: small memory that stays in the cache is up to a quarter faster for each KiB.
+    fn top_up(
+        &mut self,
+        known: Cost,
+        begun: Instant,
+        password: &[u8],
+        salt: [u8; SALT_LEN],
+    ) -> Result<(), Fault> {
+        if self.usual.is_zero() {
+            let missing = self.today.work().saturating_sub(known.work());
+            if let Some(part) = self.today.part(missing) {
+                black_box(self.derive(part, password, &salt)?);
+            }
+            return Ok(());
+        }
+        for _ in 0..TOP_UPS_MAX {
+            let missing = self.usual.saturating_sub(begun.elapsed());
+            let Some(part) = self.today.lasting(missing, self.usual) else { break };
+            black_box(self.derive(part, password, &salt)?);
+        }
+        Ok(())
     }
 
     /// The work since the last call, in KiB that were written.
@@ -120,10 +150,25 @@ impl Workbench {
         } else {
             &mut self.memory
         };
+        let begun = Instant::now();
         argon
             .hash_password_into_with_memory(password, salt, &mut tag[..], memory.as_mut_slice())
             .map_err(Fault::internal)?;
+        if cost == self.today {
+            self.note_usual(begun.elapsed());
+        }
         Ok(tag)
+    }
+
+    /// Follows the median in steps of 2 %: the mean would be drawn up by the few that were disturbed.
+    fn note_usual(&mut self, took: Duration) {
+        let step = self.usual / 50;
+        self.usual = match took.cmp(&self.usual) {
+            _ if self.usual.is_zero() => took,
+            Ordering::Greater => self.usual + step,
+            Ordering::Less => self.usual.saturating_sub(step),
+            Ordering::Equal => took,
+        };
     }
 }
 
@@ -138,16 +183,24 @@ fn params(cost: Cost) -> Result<Params, Fault> {
         .map_err(Fault::internal)
 }
 
-/// The hash that is missing from `cost` to the work of `today`; none where argon2 has none so small.
-fn rest(today: Cost, cost: Cost) -> Option<Cost> {
-    let missing = today.work().checked_sub(cost.work())?;
-    let passes = missing.div_ceil(u64::from(today.memory_kib).max(1));
-    let memory = missing.checked_div(passes)?;
-    Some(Cost {
-        memory_kib: u32::try_from(memory).ok().filter(|kib| *kib >= Params::MIN_M_COST)?,
-        iterations: u32::try_from(passes).ok()?,
-        parallelism: 1,
-    })
+impl Cost {
+    /// A hash that does `work` within this memory; none where argon2 has none so small.
+    fn part(self, work: u64) -> Option<Self> {
+        let passes = work.div_ceil(u64::from(self.memory_kib).max(1));
+        let memory = work.checked_div(passes)?;
+        Some(Self {
+            memory_kib: u32::try_from(memory).ok().filter(|kib| *kib >= Params::MIN_M_COST)?,
+            iterations: u32::try_from(passes).ok()?,
+            parallelism: 1,
+        })
+    }
+
+    /// A hash that takes about `time`, where one of these costs takes `usual`; none below 1 % of it,
+    /// which no measurement can tell.
+    fn lasting(self, time: Duration, usual: Duration) -> Option<Self> {
+        let work = u128::from(self.work()) * time.as_nanos() / usual.as_nanos().max(1);
+        (time * 100 >= usual).then(|| self.part(u64::try_from(work).ok()?))?
+    }
 }
 
 /// A stored hash that can be verified.
@@ -199,25 +252,59 @@ mod tests {
     }
 
     #[test]
-    fn enu_03_the_rest_fills_up_to_todays_work_within_todays_memory() {
+    fn enu_03_a_part_does_the_work_that_is_missing_within_todays_memory() {
         let today = cost(19_456, 2);
         for old in [cost(8, 1), cost(4096, 3), cost(7168, 5), cost(19_456, 1), cost(1024, 1)] {
-            let rest = rest(today, old).unwrap();
-            let total = old.work() + rest.work();
-            assert!(total <= today.work() && total + 10 > today.work(), "{old:?} {rest:?}");
-            assert!(rest.memory_kib <= today.memory_kib);
+            let part = today.part(today.work() - old.work()).unwrap();
+            let total = old.work() + part.work();
+            assert!(total <= today.work() && total + 10 > today.work(), "{old:?} {part:?}");
+            assert!(part.memory_kib <= today.memory_kib);
         }
-        assert_eq!(rest(today, today), None);
-        assert_eq!(rest(today, cost(19_453, 2)), None, "6 KiB are too few");
-        assert_eq!(rest(today, cost(47_104, 1)), None, "dearer");
+        assert_eq!(today.part(0), None);
+        assert_eq!(today.part(7), None, "argon2 starts at 8 KiB");
+        let millis = Duration::from_millis;
+        assert_eq!(today.lasting(millis(100), millis(100)), Some(today));
+        assert_eq!(today.lasting(millis(50), millis(100)), Some(cost(19_456, 1)));
+        assert_eq!(today.lasting(millis(0), millis(100)), None);
+        assert_eq!(today.lasting(millis(9), millis(1000)), None, "below the noise");
+    }
+
+    #[test]
+    fn enu_03_a_cheaper_hash_is_topped_up_by_time_once_the_usual_time_is_known() {
+        let mut bench = Workbench::new(cost(7168, 5));
+        let cheap = Workbench::new(cost(512, 1)).hash(b"right", [7; SALT_LEN]).unwrap();
+        bench.verify(b"wrong", None, [0; SALT_LEN]).unwrap();
+        bench.take_spent();
+        // As if a hash took very long: every round finds nearly everything missing.
+        bench.usual = Duration::from_mins(10);
+        bench.verify(b"wrong", Some(&cheap), [0; SALT_LEN]).unwrap();
+        assert!(bench.take_spent() > u64::from(TOP_UPS_MAX) * 7168 * 5 * 9 / 10);
+        // As if it took no time: nothing is missing.
+        bench.usual = Duration::from_nanos(1);
+        bench.verify(b"wrong", Some(&cheap), [0; SALT_LEN]).unwrap();
+        assert_eq!(bench.take_spent(), 512);
+    }
+
+    #[test]
+    fn the_usual_time_follows_the_median() {
+        let mut bench = Workbench::new(cost(8, 1));
+        for millis in [30, 10, 10, 90].repeat(100) {
+            bench.note_usual(Duration::from_millis(millis));
+        }
+        let usual = bench.usual.as_millis();
+        assert!((9..=31).contains(&usual), "{usual}");
+        for _ in 0..200 {
+            bench.note_usual(Duration::from_millis(50));
+        }
+        assert!((48..=52).contains(&bench.usual.as_millis()), "{:?}", bench.usual);
     }
 
     #[test]
     fn a_dearer_stored_hash_is_verified_and_its_memory_goes_back() {
         let (today, dear) = (cost(7168, 5), cost(20_000, 1));
-        let stored = Workbench::new(dear).hash(dear, b"right", [7; SALT_LEN]).unwrap();
+        let stored = Workbench::new(dear).hash(b"right", [7; SALT_LEN]).unwrap();
         let mut bench = Workbench::new(today);
-        let checked = bench.verify(today, b"right", Some(&stored), [0; SALT_LEN]).unwrap();
+        let checked = bench.verify(b"right", Some(&stored), [0; SALT_LEN]).unwrap();
         assert!(checked.matches && checked.needs_rehash);
         assert_eq!(bench.memory.len(), 7168);
         assert_eq!(bench.take_spent(), 20_000);

@@ -68,12 +68,25 @@ fn jwt_17_idle_bits_have_one_spelling() {
 #[test]
 fn jwt_17_a_token_has_at_most_8_kib() {
     let pair = ec();
-    let sized = |filler: usize| pair.token(&claims_with("filler", json!("x".repeat(filler))));
-    let fits =
-        (5_000..6_200).rev().map(sized).find(|token| token.len() <= TOKEN_BYTES_MAX).unwrap();
-    assert!(fits.len() > TOKEN_BYTES_MAX - 4);
-    assert!(check(&pair, &fits).is_ok());
-    assert_eq!(check(&pair, &sized(6_200)), Err(Refused::Form));
+    // Every length can be had: header and payload both end on any but one of four lengths.
+    let sized = |bytes: usize| {
+        let fillers =
+            (0..3).flat_map(|h| (bytes * 3 / 4 - 1_000..bytes * 3 / 4).map(move |p| (h, p)));
+        let mut texts = fillers.map(|(h, p)| {
+            let mut header = pair.header();
+            header["cty"] = json!("x".repeat(h));
+            (header.to_string(), claims_with("filler", json!("x".repeat(p))).to_string())
+        });
+        let b64_len = |text: &str| (text.len() * 4).div_ceil(3);
+        // The rest is two dots and a signature of 64 bytes.
+        let (header, payload) = texts.find(|(h, p)| b64_len(h) + b64_len(p) + 88 == bytes).unwrap();
+        let token = pair.token_of(&header, &payload);
+        assert_eq!(token.len(), bytes);
+        token
+    };
+    assert!(check(&pair, &sized(TOKEN_BYTES_MAX)).is_ok());
+    assert_eq!(check(&pair, &sized(TOKEN_BYTES_MAX + 1)), Err(Refused::Form));
+    assert_eq!(check(&pair, &sized(2 * TOKEN_BYTES_MAX)), Err(Refused::Form));
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! The table of the API: path → function, and what is mounted on which listener.
+
+use std::sync::Arc;
+
+use actix_web::web::{self, Data, ServiceConfig};
+use utoipa::OpenApi;
+
+use super::problem::Kind;
+use super::routes::{Row, Verb, mount};
+use super::{ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, me, metadata, openapi, sign_in};
+use crate::Fault;
+use crate::app::App;
+use crate::domain::profile::ProfileSchema;
+
+const ROWS_API: &[Row] = &[
+    Row::new(
+        Verb::Post,
+        "/v1/signup",
+        || web::route().to(accounts::signup),
+        &[Kind::UsernameTaken, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/email/verify",
+        || web::route().to(accounts::verify),
+        &[Kind::TokenInvalid, Kind::InvalidCredentials, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/email/resend",
+        || web::route().to(accounts::resend),
+        &[Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/login",
+        || web::route().to(sign_in::login),
+        &[Kind::InvalidCredentials, Kind::EmailNotVerified, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/token/refresh",
+        || web::route().to(sign_in::refresh),
+        &[Kind::RefreshTokenInvalid, Kind::RefreshTokenReused, Kind::Overloaded],
+    ),
+    Row::new(Verb::Post, "/v1/logout", || web::route().to(sign_in::logout), &[Kind::Overloaded]),
+    Row::new(Verb::Get, "/v1/me", || web::route().to(me::get), &[Kind::Overloaded]),
+    Row::new(
+        Verb::Patch,
+        "/v1/me",
+        || web::route().to(me::patch),
+        &[Kind::UsernameTaken, Kind::VersionConflict, Kind::IfMatchRequired, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Get,
+        "/v1/me/sessions",
+        || web::route().to(me::list_sessions),
+        &[Kind::CursorInvalid, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Delete,
+        "/v1/me/sessions",
+        || web::route().to(me::end_others),
+        &[Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Delete,
+        "/v1/me/sessions/{id}",
+        || web::route().to(me::end_session),
+        &[Kind::NotFound, Kind::Overloaded],
+    ),
+    Row::new(Verb::Get, "/.well-known/jwks.json", || web::route().to(metadata::jwks), &[]),
+    Row::new(
+        Verb::Get,
+        "/.well-known/openid-configuration",
+        || web::route().to(metadata::openid),
+        &[],
+    ),
+    Row::new(
+        Verb::Get,
+        "/.well-known/oauth-authorization-server",
+        || web::route().to(metadata::oauth),
+        &[],
+    ),
+];
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        accounts::signup,
+        accounts::verify,
+        accounts::resend,
+        sign_in::login,
+        sign_in::refresh,
+        sign_in::logout,
+        me::get,
+        me::patch,
+        me::list_sessions,
+        me::end_others,
+        me::end_session,
+        metadata::jwks,
+        metadata::openid,
+        metadata::oauth,
+    ),
+    components(schemas(metadata::JwkView))
+)]
+struct OfApi;
+
+/// What the public listener answers.
+pub fn public_rows() -> Vec<Row> {
+    [ROWS_API, ROWS_HEALTH, ROWS_DOCS].concat()
+}
+
+/// What the admin listener answers.
+pub fn admin_rows() -> Vec<Row> {
+    [ROWS_HEALTH, ROWS_METRICS].concat()
+}
+
+/// Mounts `rows` for `app`.
+pub fn configure(
+    app: Arc<App>,
+    rows: Vec<Row>,
+) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+    move |config| {
+        config.app_data(Data::from(Arc::clone(&app)));
+        mount(config, &rows);
+    }
+}
+
+/// The document that an installation at `public_url` with this profile schema serves.
+pub fn served_document(public_url: &str, schema: &ProfileSchema) -> Result<String, Fault> {
+    let document = openapi::document(OfApi::openapi(), &public_rows());
+    openapi::served(&document, public_url, Some(schema.as_json()))
+}
+
+/// The text of `openapi/openapi.json`.
+pub fn generated_document() -> Result<String, Fault> {
+    openapi::to_pretty_json(&openapi::document(OfApi::openapi(), &public_rows()))
+}

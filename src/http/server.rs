@@ -1,0 +1,93 @@
+//! The two servers: sockets, threads, the time limits of connections, and how they stop.
+//!
+//! Sockets are bound by the caller's word before anything else starts, so a port that is taken is
+//! told at once. Signals are the caller's business as well.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{App, HttpServer};
+use tokio::net::TcpSocket;
+
+use super::edge::edge;
+use super::settings::Frame;
+
+/// LIMIT: how long a client may take to close a connection that is over.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A listener that runs.
+pub struct Running {
+    server: Server,
+    address: SocketAddr,
+}
+
+/// Stops a listener from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Stopper(ServerHandle);
+
+impl Running {
+    /// The address that it listens on; the port is a real one also where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What stops it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.server.handle())
+    }
+
+    /// Serves until it is stopped. Nothing is answered before this is awaited.
+    pub async fn serve(self) -> io::Result<()> {
+        self.server.await
+    }
+}
+
+impl Stopper {
+    /// Takes no more connections and lets requests finish, within the shutdown timeout.
+    pub async fn finish(&self) {
+        self.0.stop(true).await;
+    }
+
+    /// Stops now.
+    pub async fn abort(&self) {
+        self.0.stop(false).await;
+    }
+}
+
+/// Binds a socket with a queue of `backlog` connections. Needs a running tokio runtime.
+pub fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the connections of the process before it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)?.into_std()
+}
+
+/// Starts answering on `listener`; `configure` mounts the routes and adds what their handlers need.
+pub fn start<F>(listener: TcpListener, frame: Frame, configure: F) -> io::Result<Running>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let address = listener.local_addr()?;
+    let settings = frame.settings.clone();
+    let frame = Data::new(frame);
+    let server = HttpServer::new(move || {
+        App::new().app_data(Data::clone(&frame)).configure(&configure).wrap(from_fn(edge))
+    });
+    let server = server
+        .workers(settings.workers)
+        .max_connections(settings.connections_max)
+        .keep_alive(settings.keep_alive)
+        .client_request_timeout(settings.head_timeout)
+        .client_disconnect_timeout(LINGER)
+        // SECURITY: T-04. Whoever closes his side has gone: his login must not be hashed.
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(settings.shutdown_timeout.as_secs())
+        .disable_signals()
+        .listen(listener)?;
+    Ok(Running { server: server.run(), address })
+}

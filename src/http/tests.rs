@@ -1,0 +1,5 @@
+//! The edge and the table of routes over a real socket.
+
+mod edge;
+mod framing;
+mod pages;

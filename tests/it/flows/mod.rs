@@ -1,0 +1,3 @@
+//! The stories, each test on both databases, without the wire: what is answered and what is stored.
+
+mod accounts;

@@ -1,0 +1,3 @@
+//! The store, each test on both databases: every statement, every function, the handles, the migrations.
+
+mod statements;

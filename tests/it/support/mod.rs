@@ -1,0 +1,37 @@
+//! What the tests stand on: a private PostgreSQL server, a database a test, and an [`app::TestApp`] in process.
+//!
+//! Nothing has to run beforehand and nothing is left behind. What can be started is never mocked.
+
+pub(crate) mod app;
+pub(crate) mod database;
+pub(crate) mod invariants;
+pub(crate) mod pg;
+pub(crate) mod proxy;
+pub(crate) mod rows;
+
+/// Makes `name::sqlite` and `name::postgres` of one body that is handed a migrated [`database::TestDatabase`].
+///
+/// Without PostgreSQL on the machine the second one says so and passes, unless `REQUIRE_BACKENDS=1` or
+/// `CI=true` is set.
+macro_rules! on_every_backend {
+    ($($(#[$doc:meta])* async fn $name:ident($db:ident: TestDatabase) $body:block)+) => {$(
+        $(#[$doc])*
+        async fn $name($db: $crate::support::database::TestDatabase) $body
+
+        mod $name {
+            use $crate::support::database::TestDatabase;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                Box::pin(super::$name(TestDatabase::sqlite().await)).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if let Some(database) = TestDatabase::postgres().await {
+                    Box::pin(super::$name(database)).await;
+                }
+            }
+        }
+    )+};
+}
