@@ -13,14 +13,14 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fault::{Noticed, fault, notice};
 use super::handles::{Read, Reader, Writer};
 use super::sql::Conn;
-use super::write::{self, ATTEMPTS_MAX, Change, Ran};
+use super::write::{self, ATTEMPTS_MAX, Change, Jitter, Ran};
 use super::{POOL_WAIT_MAX, PoolStats};
-use crate::crypto::random::Random;
 use crate::{Fault, deadline};
 
 /// LIMIT: changes that wait for the writer; beyond it a caller is told that the store is overloaded.
@@ -33,6 +33,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Sqlite {
     readers: SqlitePool,
     queue: mpsc::Sender<Box<dyn Waiting>>,
+    /// Tells the writer that no more changes come.
+    closing: CancellationToken,
     pool_max: u32,
 }
 
@@ -53,7 +55,7 @@ impl Sqlite {
     pub(super) async fn open(
         path: &Path,
         pool_max: u32,
-        random: Random,
+        jitter: Jitter,
         tasks: &TaskTracker,
     ) -> Result<Self, Fault> {
         let writer = connect(path).await.map_err(fault)?;
@@ -72,9 +74,10 @@ impl Sqlite {
             .max_lifetime(None)
             .connect_lazy_with(options);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), random };
-        tasks.spawn(batches.serve(waiting));
-        Ok(Self { readers, queue, pool_max })
+        let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), jitter };
+        let closing = CancellationToken::new();
+        tasks.spawn(batches.serve(waiting, closing.clone()));
+        Ok(Self { readers, queue, closing, pool_max })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
@@ -117,6 +120,9 @@ impl Sqlite {
     }
 
     pub(super) async fn close(&self) {
+        self.closing.cancel();
+        // Closed by the writer, which still runs what is in the queue.
+        self.queue.closed().await;
         self.readers.close().await;
     }
 }
@@ -192,22 +198,33 @@ where
 struct Batches {
     tx: Writer,
     path: std::path::PathBuf,
-    random: Random,
+    jitter: Jitter,
 }
 
 impl Batches {
-    /// Runs batch after batch until every sender is gone.
-    async fn serve(mut self, mut queue: mpsc::Receiver<Box<dyn Waiting>>) {
+    /// Runs batch after batch until the store is closed and the queue is empty.
+    async fn serve(
+        mut self,
+        mut queue: mpsc::Receiver<Box<dyn Waiting>>,
+        closing: CancellationToken,
+    ) {
         let mut again: Vec<Box<dyn Waiting>> = Vec::new();
         loop {
             let mut batch = std::mem::take(&mut again);
             if batch.is_empty() {
-                match queue.recv().await {
+                let asked = closing.run_until_cancelled(queue.recv()).await;
+                let first = if let Some(first) = asked {
+                    first
+                } else {
+                    queue.close();
+                    queue.recv().await
+                };
+                match first {
                     Some(first) => batch.push(first),
                     None => return,
                 }
             } else {
-                tokio::time::sleep(write::pause(&self.random, 1)).await;
+                tokio::time::sleep(write::pause(&self.jitter, 1)).await;
             }
             while batch.len() < BATCH_MAX
                 && let Ok(next) = queue.try_recv()
@@ -266,7 +283,7 @@ impl Batches {
         for attempt in 1.. {
             match self.execute("BEGIN IMMEDIATE").await {
                 Err(error) if attempt < ATTEMPTS_MAX && notice(&error) == Noticed::Conflict => {
-                    tokio::time::sleep(write::pause(&self.random, attempt)).await;
+                    tokio::time::sleep(write::pause(&self.jitter, attempt)).await;
                 }
                 other => return other,
             }
