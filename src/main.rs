@@ -1,2 +1,7 @@
-//! The one binary.
-fn main() {}
+//! The one binary: everything it does is `portcullis::cli`'s.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portcullis::cli::run()
+}

@@ -25,7 +25,7 @@ statements! {
     FIND_SIGNED_IN = Sql::both(concat!(
         "SELECT sessions.id AS session_id, sessions.auth_time AS session_auth_time, ", user_columns!(),
         " FROM sessions JOIN users ON users.id = sessions.user_id
-         WHERE sessions.id = $1 AND sessions.ended_at IS NULL AND sessions.absolute_expires_at > $2"
+         WHERE sessions.id = $1 AND sessions.ended_at IS NULL AND sessions.expires_at > $2"
     ));
     LIST_LIVE = Sql::both(
         "SELECT id, user_id, client_id, audience, created_at, last_used_at, expires_at,

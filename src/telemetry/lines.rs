@@ -185,7 +185,7 @@ fn push_member(line: &mut String, name: &str, value: &Value) {
 
 /// SECURITY: LOG-05. JSON escapes what ends a line or starts an ANSI sequence in ASCII; this escapes the
 /// rest, which stands in texts only.
-fn json(value: &Value) -> String {
+pub(crate) fn json(value: &Value) -> String {
     let text = value.to_string();
     if text.is_ascii() && !text.contains('\x7f') {
         return text;
@@ -204,7 +204,7 @@ fn json(value: &Value) -> String {
 }
 
 /// A text in which nothing moves the cursor, turns the direction or is not seen.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || deceives(c) { out.extend(c.escape_default()) } else { out.push(c) }

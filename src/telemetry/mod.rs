@@ -23,6 +23,8 @@ use crate::clock::Clock;
 use crate::fault::Fault;
 use lines::Lines;
 
+pub(crate) use lines::{json, visible};
+
 /// The shape of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

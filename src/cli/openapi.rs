@@ -1,0 +1,33 @@
+//! `portcullis openapi`: the document that the code generates, and whether a file still is it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::{Exit, Failure};
+use super::output;
+use crate::http::api;
+
+/// `openapi [--check FILE]`
+#[derive(Args)]
+pub(super) struct Openapi {
+    /// Print nothing; exit 1 if FILE is not the document, byte for byte
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+}
+
+/// Prints the document, or compares it.
+pub(super) fn run(arguments: &Openapi) -> Result<(), Failure> {
+    let document = api::generated_document()?;
+    let Some(path) = &arguments.check else { return output::print(&document) };
+    let name = path.display();
+    match fs::read(path) {
+        Ok(bytes) if bytes == document.as_bytes() => Ok(()),
+        Ok(_) => {
+            let line = format!("{name} is out of date: portcullis openapi > {name}");
+            Err(Failure::new(Exit::Failed, line))
+        }
+        Err(error) => Err(Failure::new(Exit::Failed, format!("{name}: {error}"))),
+    }
+}

@@ -1,0 +1,166 @@
+//! `portcullis users`: accounts, made and looked at by an operator.
+
+mod create;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::failure::{Exit, Failure};
+use super::output::{self, Form};
+use super::with_app;
+use crate::app::App;
+use crate::config::Config;
+use crate::domain::identifier::LoginIdentifier;
+use crate::domain::ids::UserId;
+use crate::domain::profile::Reader;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::http::views::UserView;
+use crate::store::users;
+
+#[cfg(test)]
+pub(super) use create::{Given, Rules};
+
+/// LIMIT: the last second of the calendar of both databases; every account is before it.
+const NEWEST: (Timestamp, UserId) =
+    (Timestamp::from_micros(253_402_300_799_000_000), UserId(uuid::Uuid::max()));
+
+/// `users create|list|show`
+#[derive(Subcommand)]
+pub(super) enum Users {
+    /// Create an account; its address counts as verified
+    Create(create::Create),
+    /// List accounts, newest first
+    List(List),
+    /// Show one account
+    Show(Show),
+}
+
+/// `users list`
+#[derive(Args)]
+pub(super) struct List {
+    /// How many, 1 to 1000
+    // LIMIT: the whole page is held in memory, some kilobytes a user.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Go on after this account: the last id of the page before
+    #[arg(long, value_name = "ID")]
+    after: Option<UserId>,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// `users show`
+#[derive(Args)]
+pub(super) struct Show {
+    /// An id, an address or a username
+    user: String,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Does what one of the verbs says.
+pub(super) async fn run(config: &Config, command: Users) -> Result<(), Failure> {
+    match command {
+        Users::Create(arguments) => create::run(config, arguments).await,
+        Users::List(arguments) => {
+            let (text, next) = with_app(config, async |app| list(app, &arguments).await).await?;
+            output::print(&text)?;
+            next.map_or(Ok(()), |id| output::hint(&format!("more: --after {id}")))
+        }
+        Users::Show(arguments) => {
+            let found = with_app(config, async |app| {
+                let user = find(app, &arguments.user).await?;
+                shown(app, &user, arguments.form)
+            });
+            output::print(&found.await?)
+        }
+    }
+}
+
+/// The page, and the id that the next one begins after.
+async fn list(app: &App, arguments: &List) -> Result<(String, Option<UserId>), Failure> {
+    let mut db = app.store.read_stale().await?;
+    let before = match arguments.after {
+        None => NEWEST,
+        Some(id) => {
+            let user = users::find(&mut db, id).await?.ok_or_else(unknown)?;
+            (user.created_at, user.id)
+        }
+    };
+    let limit = usize::from(arguments.limit);
+    let mut found = users::list(&mut db, before, i64::from(arguments.limit) + 1).await?;
+    let is_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| is_more).map(|user| user.id);
+    if arguments.form.json {
+        let views: Vec<_> =
+            found.iter().map(|user| UserView::new(user, &app.schema, Reader::Admin)).collect();
+        return Ok((output::json_lines(&views)?, None));
+    }
+    let rows: Vec<_> = found.into_iter().map(row).collect();
+    Ok((output::table(["ID", "EMAIL", "USERNAME", "STATUS", "ROLES", "CREATED"], &rows), next))
+}
+
+fn row(user: User) -> [String; 6] {
+    let status = user.status().as_str().to_owned();
+    [
+        user.id.to_string(),
+        user.email,
+        user.username.unwrap_or_else(|| "-".to_owned()),
+        status,
+        dash_if_empty(user.roles.0.join(",")),
+        user.created_at.to_string(),
+    ]
+}
+
+/// One account with everything that an administrator may see.
+fn shown(app: &App, user: &User, form: Form) -> Result<String, Failure> {
+    let view = UserView::new(user, &app.schema, Reader::Admin);
+    if form.json {
+        return output::json_lines(&[view]);
+    }
+    let view = serde_json::to_value(view).map_err(crate::Fault::internal)?;
+    let members = view.as_object().into_iter().flatten();
+    let pairs: Vec<_> = members.map(|(name, value)| (name.as_str(), words(value))).collect();
+    Ok(output::pairs(&pairs))
+}
+
+/// A member for people: texts without quotes, lists with commas.
+fn words(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => dash_if_empty(items.iter().map(words).collect::<Vec<_>>().join(",")),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+fn dash_if_empty(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// The account that `text` names. An unverified one is found by id and address only (ENU-12).
+async fn find(app: &App, text: &str) -> Result<User, Failure> {
+    let mut db = app.store.read().await?;
+    let found = match id(text) {
+        Some(id) => users::find(&mut db, id).await?,
+        None => match LoginIdentifier::parse(text) {
+            Ok(LoginIdentifier::Email(email)) => {
+                users::find_by_email(&mut db, email.as_str()).await?
+            }
+            Ok(LoginIdentifier::Username(name)) => users::find_by_username(&mut db, &name).await?,
+            Ok(LoginIdentifier::Nobody) | Err(_) => None,
+        },
+    };
+    found.ok_or_else(unknown)
+}
+
+/// An id in its hyphenated form alone: 32 hexadecimal digits are a username.
+pub(super) fn id(text: &str) -> Option<UserId> {
+    (text.len() == 36).then(|| text.parse().ok()).flatten()
+}
+
+fn unknown() -> Failure {
+    Failure::new(Exit::NotFound, "there is no such user")
+}
