@@ -8,7 +8,9 @@ use serde_json::Value;
 use crate::support::app::Person;
 use crate::support::serve::Served;
 
+mod logout;
 mod main_flow;
+mod sessions;
 
 /// The moment at which the clock of the tests stands, as answers write it.
 const NOW_TEXT: &str = "2026-11-18T11:06:40.123457Z";
