@@ -8,8 +8,10 @@ use serde_json::Value;
 use crate::support::app::Person;
 use crate::support::serve::Served;
 
+mod claims;
 mod logout;
 mod main_flow;
+mod metadata;
 mod sessions;
 
 /// The moment at which the clock of the tests stands, as answers write it.
