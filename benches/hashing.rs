@@ -37,10 +37,10 @@ fn main() {
     if options.wants("login/sqlite") || options.wants("signup/sqlite") {
         figures(&options, &Rig::sqlite(&runtime), "sqlite");
     }
-    if options.wants("login/postgres") || options.wants("signup/postgres") {
-        if let Some(rig) = Rig::postgres(&runtime) {
-            figures(&options, &rig, "postgres");
-        }
+    if (options.wants("login/postgres") || options.wants("signup/postgres"))
+        && let Some(rig) = Rig::postgres(&runtime)
+    {
+        figures(&options, &rig, "postgres");
     }
 }
 
