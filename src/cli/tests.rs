@@ -1,1 +1,1 @@
-
+//! The parts of the command line that need no process: texts, names, checks, exit codes.
