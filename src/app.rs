@@ -3,6 +3,8 @@
 pub mod front;
 pub mod open;
 mod probes;
+pub mod watch;
+pub mod work;
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -35,6 +35,9 @@ pub enum OpenError {
     /// Exit 78: the master key is not the one that the stored keys are sealed with (CFG-13).
     #[error("master_key: the signing keys of this database were sealed with another one")]
     OtherMasterKey(#[source] Fault),
+    /// Exit 78: the file of the profile schema cannot be read.
+    #[error("profile.schema: {0}")]
+    SchemaFile(#[source] std::io::Error),
     /// Exit 78: the file of the profile schema.
     #[error("profile.schema: {}", list(.0))]
     Schema(Vec<SchemaError>),
@@ -120,7 +123,9 @@ impl App {
             StoreUrl::Postgres(_) => config.store.pool_max,
         };
         let settings = store::Settings { database: database(&config.store.url), pool_max };
-        let store = Store::open(&settings, random.clone(), tasks.clone()).await?;
+        let drawn = random.clone();
+        let jitter: store::Jitter = Arc::new(move |max| drawn.jitter(max));
+        let store = Store::open(&settings, jitter, tasks.clone()).await?;
         let settings = settings_of(config);
         let policy = Policy::new(settings.issuer.clone(), settings.own_audience().to_owned())
             .with_exp_leeway_s(0)
@@ -159,11 +164,12 @@ fn sealer(config: &Config, random: &Random) -> Result<Sealer, OpenError> {
     Ok(Sealer::new(&current, &previous, random.clone())?)
 }
 
-fn profile_schema(config: &Config) -> Result<ProfileSchema, OpenError> {
+/// The profile schema that `config` names, or the built-in one.
+pub fn profile_schema(config: &Config) -> Result<ProfileSchema, OpenError> {
     let Some(path) = &config.profile.schema else {
         return ProfileSchema::default_schema().map_err(OpenError::Schema);
     };
-    let text = std::fs::read_to_string(path).map_err(Fault::internal)?;
+    let text = std::fs::read_to_string(path).map_err(OpenError::SchemaFile)?;
     ProfileSchema::from_json(&text).map_err(OpenError::Schema)
 }
 

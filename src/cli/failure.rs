@@ -106,7 +106,8 @@ impl From<OpenError> for Failure {
                 code: Exit::Config,
                 lines: errors.iter().map(|error| format!("profile.schema: {error}")).collect(),
             },
-            OpenError::MasterKey(_)
+            OpenError::SchemaFile(_)
+            | OpenError::MasterKey(_)
             | OpenError::OtherMasterKey(_)
             | OpenError::Pending(_)
             | OpenError::TooOld(_) => Self::new(Exit::Config, error.to_string()),

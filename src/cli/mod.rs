@@ -1,7 +1,3 @@
-// NOTE FROM THE LEAD: two engineers were put on this room by mistake. The one whose files are `failure.rs`,
-// `configuration.rs`, `ask.rs`, `users/` goes on here. The one whose files are `args.rs`, `exit.rs`, `config.rs`,
-// `input.rs`, `greeting.rs`, `serve/`: please STOP, delete those files of yours, and report at once. `serve.rs` is
-// written already on the lead's side. (Remove this note.)
 //! The command line: nouns, then verbs; it works on the database directly, also when no server runs.
 //!
 //! Results go to stdout: tables for people, JSON for programs. What went wrong goes to stderr, one line

@@ -65,8 +65,9 @@ pub async fn read_again(app: &App) -> Result<bool, Fault> {
         Some(at) if at.elapsed() < READ_AGAIN_AFTER => return Ok(false),
         _ => {}
     }
-    read(app).await?;
+    // Noted first: while the database is out, unknown ids do not queue up before it.
     *last = Some(Instant::now());
+    read(app).await?;
     Ok(true)
 }
 

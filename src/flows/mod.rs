@@ -14,6 +14,7 @@ mod stamp;
 pub mod tokens;
 pub mod verify_email;
 
+pub(crate) use stamp::JOB_PAYLOAD;
 pub use stamp::Stamp;
 
 use std::time::Duration;

@@ -130,10 +130,13 @@ pub fn configure(
 /// The document that an installation at `public_url` with this profile schema serves.
 pub fn served_document(public_url: &str, schema: &ProfileSchema) -> Result<String, Fault> {
     let document = openapi::document(OfApi::openapi(), &public_rows());
-    openapi::served(&document, public_url, Some(schema.as_json()))
+    openapi::served(&document, public_url, schema.as_json())
 }
 
-/// The text of `openapi/openapi.json`.
+/// The text of `openapi/openapi.json`: of no installation, with the built-in profile schema.
 pub fn generated_document() -> Result<String, Fault> {
-    openapi::to_pretty_json(&openapi::document(OfApi::openapi(), &public_rows()))
+    let document = openapi::document(OfApi::openapi(), &public_rows());
+    let schema = ProfileSchema::default_schema()
+        .map_err(|_errors| Fault::internal("the built-in profile schema is broken"))?;
+    openapi::to_pretty_json(&document, schema.as_json())
 }

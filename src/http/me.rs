@@ -17,7 +17,7 @@ use super::cursor::CursorOf;
 use super::if_match::IfMatch;
 use super::problem::{Kind, Problem};
 use super::query::{self, Query};
-use super::views::{Profile, SessionPage, SessionView, UserView};
+use super::views::{ProfilePatch, SessionPage, SessionView, UserView};
 use super::{bearer, path};
 use crate::app::App;
 use crate::domain::ids::SessionId;
@@ -65,7 +65,7 @@ pub(crate) struct PatchBody {
     /// The fields to change; null removes one.
     #[serde(default)]
     #[schema(nullable = false)]
-    profile: Option<Profile>,
+    profile: Option<ProfilePatch>,
 }
 
 /// Changes one's own username and profile.

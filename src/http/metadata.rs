@@ -82,7 +82,7 @@ pub(crate) struct MetadataAnswer {
     service_documentation: String,
 }
 
-/// Shows the metadata, as `OpenID` Connect Discovery names it.
+/// Shows the metadata, as OpenID Connect Discovery names it.
 #[utoipa::path(get, path = "/.well-known/openid-configuration", tag = "for services",
     operation_id = "get_openid_configuration", security(()), responses(
         (status = 200, description = "The metadata.", body = MetadataAnswer)))]

@@ -64,26 +64,30 @@ const DESCRIPTION: &str = "Accounts, sessions and tokens. Every answer that is n
     `application/problem+json`; clients compare its `code`.";
 
 /// The text of the generated file: two blanks a level and a line feed at the end.
-pub fn to_pretty_json(document: &Document) -> Result<String, Fault> {
-    let mut text = document.to_pretty_json().map_err(Fault::internal)?;
+pub fn to_pretty_json(document: &Document, profile: &Value) -> Result<String, Fault> {
+    let value = with_profile(document, SERVER_PLACEHOLDER, profile)?;
+    let mut text = serde_json::to_string_pretty(&value).map_err(Fault::internal)?;
     text.push('\n');
     Ok(text)
 }
 
 /// The text that an installation serves: its own address, and its own profile schema.
-pub fn served(
-    document: &Document,
-    public_url: &str,
-    profile: Option<&Value>,
-) -> Result<String, Fault> {
+pub fn served(document: &Document, public_url: &str, profile: &Value) -> Result<String, Fault> {
+    let value = with_profile(document, public_url, profile)?;
+    serde_json::to_string(&value).map_err(Fault::internal)
+}
+
+fn with_profile(document: &Document, url: &str, profile: &Value) -> Result<Value, Fault> {
     let mut document = document.clone();
-    document.servers = Some(vec![Server::new(public_url)]);
+    document.servers = Some(vec![Server::new(url)]);
     let mut value = serde_json::to_value(&document).map_err(Fault::internal)?;
     let slot = value.pointer_mut(&format!("/components/schemas/{PROFILE_SCHEMA}"));
-    if let (Some(slot), Some(profile)) = (slot, profile) {
+    if let Some(slot) = slot {
         slot.clone_from(profile);
+        // The dialect is the document's; a schema inside it that names its own is a document of its own.
+        slot.as_object_mut().and_then(|members| members.remove("$schema"));
     }
-    serde_json::to_string(&value).map_err(Fault::internal)
+    Ok(value)
 }
 
 #[cfg(test)]

@@ -17,6 +17,12 @@ use crate::flows::tokens::Tokens;
 #[schema(as = Profile, value_type = Object)]
 pub struct Profile(pub serde_json::Map<String, Value>);
 
+/// A merge patch (RFC 7396) of a profile: members to set, and null for those to remove. What it leads to must fit the profile.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = Object)]
+pub struct ProfilePatch(pub serde_json::Map<String, Value>);
+
 /// An account.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = User)]

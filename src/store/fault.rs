@@ -63,10 +63,10 @@ pub(super) fn fault(error: sqlx::Error) -> Fault {
 
 fn failed_kind(code: &str) -> FaultKind {
     match code {
-        // A statement or its lock took too long; the disk is full or broken; out of connections.
-        "57014" | "53100" | "53200" | "53300" | "58030" | "10" | "13" | "14" | "8" => {
-            FaultKind::Unavailable
-        }
+        // A statement or its lock took too long; the disk is full or broken; out of connections; a password or
+        // a database that the server does not know, which an operator mends while the service waits.
+        "28000" | "28P01" | "3D000" | "57014" | "53100" | "53200" | "53300" | "58030" | "10"
+        | "13" | "14" | "8" => FaultKind::Unavailable,
         code if code.len() > 2
             && code.parse::<i64>().is_ok_and(|n| matches!(n & 0xff, 8 | 10 | 13 | 14)) =>
         {

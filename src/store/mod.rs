@@ -24,7 +24,7 @@ mod write;
 pub use fault::Noticed;
 pub use handles::{Read, ReadFresh, Reader, StaleReader, Writer};
 pub use sql::{Conn, Sql};
-pub use write::Change;
+pub use write::{Change, Jitter};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +32,6 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use crate::crypto::random::Random;
 use crate::{Fault, deadline};
 
 /// What the store must know to open.
@@ -91,15 +90,15 @@ impl Store {
     /// Opens the database. Its tasks run on the runtime of the caller and are waited for by `tasks`.
     pub async fn open(
         settings: &Settings,
-        random: Random,
+        jitter: Jitter,
         tasks: TaskTracker,
     ) -> Result<Self, Fault> {
         let backend = match &settings.database {
             Database::Sqlite(path) => Backend::Sqlite(
-                sqlite::Sqlite::open(path, settings.pool_max, random, &tasks).await?,
+                sqlite::Sqlite::open(path, settings.pool_max, jitter, &tasks).await?,
             ),
             Database::Postgres(url) => {
-                Backend::Postgres(postgres::Postgres::open(url, settings.pool_max, random, tasks)?)
+                Backend::Postgres(postgres::Postgres::open(url, settings.pool_max, jitter, tasks)?)
             }
         };
         Ok(Self { backend: Arc::new(backend) })

@@ -17,9 +17,8 @@ use tokio_util::task::TaskTracker;
 use super::fault::{Noticed, fault, notice};
 use super::handles::{Read, Reader, Writer};
 use super::sql::Conn;
-use super::write::{self, ATTEMPTS_MAX, Change, Ran};
+use super::write::{self, ATTEMPTS_MAX, Change, Jitter, Ran};
 use super::{POOL_WAIT_MAX, PoolStats};
-use crate::crypto::random::Random;
 use crate::{Fault, deadline};
 
 /// LIMIT: REL-12. What a connection may do before the server ends it.
@@ -36,7 +35,7 @@ pub(super) struct Postgres {
     pool: PgPool,
     pool_max: u32,
     suspicion: Arc<Suspicion>,
-    random: Random,
+    jitter: Jitter,
     tasks: TaskTracker,
     runtime: Handle,
 }
@@ -87,7 +86,7 @@ impl Postgres {
     pub(super) fn open(
         url: &str,
         pool_max: u32,
-        random: Random,
+        jitter: Jitter,
         tasks: TaskTracker,
     ) -> Result<Self, Fault> {
         let suspicion = Arc::new(Suspicion::new());
@@ -108,7 +107,7 @@ impl Postgres {
                 })
             })
             .connect_lazy_with(options(url).map_err(fault)?.options(LIMITS));
-        Ok(Self { pool, pool_max, suspicion, random, tasks, runtime: Handle::current() })
+        Ok(Self { pool, pool_max, suspicion, jitter, tasks, runtime: Handle::current() })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
@@ -125,7 +124,7 @@ impl Postgres {
         let task = Task {
             pool: self.pool.clone(),
             suspicion: Arc::clone(&self.suspicion),
-            random: self.random.clone(),
+            jitter: self.jitter.clone(),
             until: deadline::current(),
         };
         let running = self.tasks.spawn_on(task.run(input, change), &self.runtime);
@@ -162,7 +161,7 @@ async fn acquire(
 struct Task {
     pool: PgPool,
     suspicion: Arc<Suspicion>,
-    random: Random,
+    jitter: Jitter,
     until: Option<Instant>,
 }
 
@@ -177,7 +176,7 @@ impl Task {
                 Ran::Again(error) if attempt >= ATTEMPTS_MAX || self.is_late() => {
                     return Err(error);
                 }
-                Ran::Again(_) => tokio::time::sleep(write::pause(&self.random, attempt)).await,
+                Ran::Again(_) => tokio::time::sleep(write::pause(&self.jitter, attempt)).await,
             }
         }
     }

@@ -19,9 +19,8 @@ use tokio_util::task::TaskTracker;
 use super::fault::{Noticed, fault, notice};
 use super::handles::{Read, Reader, Writer};
 use super::sql::Conn;
-use super::write::{self, ATTEMPTS_MAX, Change, Ran};
+use super::write::{self, ATTEMPTS_MAX, Change, Jitter, Ran};
 use super::{POOL_WAIT_MAX, PoolStats};
-use crate::crypto::random::Random;
 use crate::{Fault, deadline};
 
 /// LIMIT: changes that wait for the writer; beyond it a caller is told that the store is overloaded.
@@ -34,8 +33,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Sqlite {
     readers: SqlitePool,
     queue: mpsc::Sender<Box<dyn Waiting>>,
-    /// Tells the writer that no more changes come.
     closing: CancellationToken,
+    ended: CancellationToken,
     pool_max: u32,
 }
 
@@ -56,7 +55,7 @@ impl Sqlite {
     pub(super) async fn open(
         path: &Path,
         pool_max: u32,
-        random: Random,
+        jitter: Jitter,
         tasks: &TaskTracker,
     ) -> Result<Self, Fault> {
         let writer = connect(path).await.map_err(fault)?;
@@ -75,10 +74,15 @@ impl Sqlite {
             .max_lifetime(None)
             .connect_lazy_with(options);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), random };
-        let closing = CancellationToken::new();
-        tasks.spawn(batches.serve(waiting, closing.clone()));
-        Ok(Self { readers, queue, closing, pool_max })
+        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
+        let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), jitter };
+        let serving = batches.serve(waiting, closing.clone());
+        let ending = ended.clone().drop_guard();
+        tasks.spawn(async move {
+            serving.await;
+            drop(ending);
+        });
+        Ok(Self { readers, queue, closing, ended, pool_max })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
@@ -122,8 +126,8 @@ impl Sqlite {
 
     pub(super) async fn close(&self) {
         self.closing.cancel();
-        // Closed by the writer, which still runs what is in the queue.
-        self.queue.closed().await;
+        // The writer finishes what waits; also if its task was ended from outside.
+        self.ended.cancelled().await;
         self.readers.close().await;
     }
 }
@@ -199,11 +203,11 @@ where
 struct Batches {
     tx: Writer,
     path: std::path::PathBuf,
-    random: Random,
+    jitter: Jitter,
 }
 
 impl Batches {
-    /// Runs batch after batch until the store is closed and the queue is empty.
+    /// Runs batch after batch until every sender is gone, or until what waits at the close is done.
     async fn serve(
         mut self,
         mut queue: mpsc::Receiver<Box<dyn Waiting>>,
@@ -213,11 +217,11 @@ impl Batches {
         loop {
             let mut batch = std::mem::take(&mut again);
             if batch.is_empty() {
-                let first = match closing.run_until_cancelled(queue.recv()).await {
-                    Some(first) => first,
-                    None => {
+                let first = tokio::select! {
+                    first = queue.recv() => first,
+                    () = closing.cancelled(), if !queue.is_closed() => {
                         queue.close();
-                        queue.recv().await
+                        continue;
                     }
                 };
                 match first {
@@ -225,7 +229,7 @@ impl Batches {
                     None => return,
                 }
             } else {
-                tokio::time::sleep(write::pause(&self.random, 1)).await;
+                tokio::time::sleep(write::pause(&self.jitter, 1)).await;
             }
             while batch.len() < BATCH_MAX
                 && let Ok(next) = queue.try_recv()
@@ -284,7 +288,7 @@ impl Batches {
         for attempt in 1.. {
             match self.execute("BEGIN IMMEDIATE").await {
                 Err(error) if attempt < ATTEMPTS_MAX && notice(&error) == Noticed::Conflict => {
-                    tokio::time::sleep(write::pause(&self.random, attempt)).await;
+                    tokio::time::sleep(write::pause(&self.jitter, attempt)).await;
                 }
                 other => return other,
             }

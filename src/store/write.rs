@@ -1,6 +1,7 @@
 //! One change in one transaction: how it is run, repeated and answered, whatever the database.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -10,12 +11,14 @@ use tokio::time::Instant;
 use super::fault::Noticed;
 use super::handles::Writer;
 use crate::Fault;
-use crate::crypto::random::Random;
 
 /// A change: a named function that is handed a transaction and its input, by reference, so that it can be repeated.
 ///
 /// A plain function pointer captures nothing by accident.
 pub type Change<I, T, E> = for<'a> fn(&'a mut Writer, &'a I) -> BoxFuture<'a, Result<T, E>>;
+
+/// Draws a span from zero up to the one that is given, each as likely: randomness is `crypto`'s, and comes from outside.
+pub type Jitter = Arc<dyn Fn(Duration) -> Duration + Send + Sync>;
 
 /// LIMIT: REL-10. A change is run at most this often; with the pauses below about 1.5 s in all.
 pub(super) const ATTEMPTS_MAX: u32 = 8;
@@ -69,9 +72,9 @@ pub(super) fn too_late() -> Fault {
 }
 
 /// The pause before attempt `attempt` (from 1): full jitter under a doubling ceiling of 10 ms to 500 ms.
-pub(super) fn pause(random: &Random, attempt: u32) -> Duration {
+pub(super) fn pause(jitter: &Jitter, attempt: u32) -> Duration {
     let ceiling = Duration::from_millis(10).saturating_mul(1 << attempt.min(6));
-    random.jitter(ceiling.min(Duration::from_millis(500)))
+    jitter(ceiling.min(Duration::from_millis(500)))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

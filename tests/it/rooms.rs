@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cache", &[]),
     ("crypto", &[]),
     ("outbound", &[]),
-    ("jobs", &["app", "store", "mail", "outbound", "crypto"]),
+    ("jobs", &["app", "flows", "store", "mail", "outbound", "crypto"]),
     ("mail", &[]),
     ("telemetry", &[]),
     ("clock", &[]),

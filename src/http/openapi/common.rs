@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
+use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::response::Response;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{
-    Components, ContentBuilder, Header, Paths, Ref, RefOr, ResponseBuilder, Schema,
+    Components, ContentBuilder, Header, Paths, Ref, RefOr, Required, ResponseBuilder, Schema,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -96,6 +97,9 @@ pub(super) fn complete(operation: &mut Operation, row: &Row) {
     for kind in row.problems.iter().copied().chain(implied(operation, row)) {
         by_status.entry(kind.row().status).or_default().insert(kind);
     }
+    if let Some(RefOr::T(body)) = operation.request_body.as_mut() {
+        leave_out_null(body);
+    }
     let responses = &mut operation.responses.responses;
     for (status, kinds) in by_status {
         let said = RefOr::T(response(&kinds));
@@ -104,6 +108,22 @@ pub(super) fn complete(operation: &mut Operation, row: &Row) {
     for (status, response) in responses.iter_mut() {
         if let RefOr::T(response) = response {
             add_headers(status, response);
+        }
+    }
+}
+
+/// A body of type `Option<T>` may be left out, which is no JSON `null`.
+fn leave_out_null(body: &mut RequestBody) {
+    for content in body.content.values_mut() {
+        let RefOr::T(content) = content else { continue };
+        let Some(RefOr::T(Schema::OneOf(choice))) = &content.schema else { continue };
+        let reference = choice.items.iter().find_map(|item| match item {
+            RefOr::Ref(reference) => Some(reference.clone()),
+            RefOr::T(_) => None,
+        });
+        if let Some(reference) = reference {
+            content.schema = Some(RefOr::Ref(reference));
+            body.required = Some(Required::False);
         }
     }
 }
@@ -118,8 +138,10 @@ fn implied(operation: &Operation, row: &Row) -> Vec<Kind> {
         let of_body = [Kind::RequestTimeout, Kind::BodyTooLarge, Kind::MediaTypeUnsupported];
         kinds.extend(of_body);
     }
+    // An empty alternative says that the call works without a token.
     let is_secured = operation.security.as_ref().is_some_and(|needs| {
-        needs.iter().any(|need| serde_json::to_value(need).is_ok_and(|it| it != empty()))
+        let names_a_scheme = |need| serde_json::to_value(need).is_ok_and(|it| it != empty());
+        !needs.is_empty() && needs.iter().all(names_a_scheme)
     });
     if is_secured {
         kinds.extend([Kind::AuthenticationRequired, Kind::AccessTokenInvalid]);

@@ -41,7 +41,7 @@ fn rows() -> Vec<Row> {
 }
 
 fn whole() -> Value {
-    let text = to_pretty_json(&document(Api::openapi(), &rows())).unwrap();
+    let text = to_pretty_json(&document(Api::openapi(), &rows()), &json!({})).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
@@ -115,9 +115,9 @@ fn what_a_problem_writes_is_what_its_schema_says() {
 fn an_installation_serves_its_own_address_and_profile() {
     let document = document(Api::openapi(), &rows());
     let own = json!({"type": "object", "x-portcullis": {"unique": true}});
-    let text = served(&document, "https://id.example.org", Some(&own)).unwrap();
+    let text = served(&document, "https://id.example.org", &own).unwrap();
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value["servers"], json!([{"url": "https://id.example.org"}]));
     assert_eq!(value["components"]["schemas"]["Profile"], own);
-    assert!(!to_pretty_json(&document).unwrap().contains("id.example.org"));
+    assert!(!to_pretty_json(&document, &own).unwrap().contains("id.example.org"));
 }

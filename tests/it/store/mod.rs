@@ -1,3 +1,14 @@
 //! The store, each test on both databases: every statement, every function, the handles, the migrations.
 
+mod conflicts;
+mod credentials;
+mod handles;
+mod jobs;
+mod migrations;
+mod postgres;
+mod sessions;
+mod sqlite;
 mod statements;
+mod tokens;
+mod trail;
+mod users;
