@@ -9,6 +9,8 @@ mod cli;
 #[cfg(test)]
 mod flows;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod rooms;
 #[cfg(test)]
 mod store;
