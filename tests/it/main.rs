@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod binary;
+#[cfg(test)]
 mod flows;
 #[cfg(test)]
 mod rooms;
