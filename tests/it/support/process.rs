@@ -254,6 +254,29 @@ impl Drop for Service {
     }
 }
 
+/// Another program that a test runs beside a service; it ends with its value.
+pub(crate) struct Companion {
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Companion {
+    /// Starts it.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let folder = tempfile::Builder::new().prefix("pcbb-").tempdir().unwrap();
+        watch(folder.path());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        fs::write(folder.path().join("pid"), format!("{}\n", child.id())).unwrap();
+        Self { child, _folder: folder }
+    }
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        drop((self.child.kill(), self.child.wait()));
+    }
+}
+
 /// A mail, as far as a test asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
