@@ -4,6 +4,7 @@
 //! Each service has a folder, ports and a database of its own; what is looked at behind its back is looked at in SQL.
 
 mod foreign;
+mod kills;
 mod readme;
 
 use serde_json::{Value, json};
