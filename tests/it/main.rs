@@ -5,6 +5,8 @@
 mod support;
 
 #[cfg(test)]
+mod binary;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod flows;
