@@ -7,6 +7,8 @@ mod support;
 #[cfg(test)]
 mod flows;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod rooms;
 #[cfg(test)]
 mod store;
