@@ -106,7 +106,9 @@ impl Shift {
         let ended = async {
             // The last quarter of the lease is for the verdict: nobody runs past a lease (REL-14).
             let until = since + self.settings.lease * 3 / 4;
-            let result = bounded(self.attempt(&job, held), until, cancel).await;
+            // Boxed: three wrappers around a large future would each hold it whole.
+            let work = Box::pin(self.attempt(&job, held));
+            let result = bounded(work, until, cancel).await;
             match result {
                 Ok(()) => "done",
                 Err(why) => {
