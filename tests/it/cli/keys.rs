@@ -70,7 +70,7 @@ fn a_key_that_cannot_sign_here_is_bad_data() {
     let refused = house.run_with(&["keys", "import", "-"], pem(&other).as_bytes()).is(65);
     assert_eq!(refused.err, "stdin is a key for EdDSA, and token.algorithm is ES256\n");
     for text in
-        [&b""[..], b"hidden-word", b"\xff", &[b'a'; 20_000], b"{\"kty\":\"oct\",\"k\":\"AA\"}"]
+        [&b""[..], b"hidden-word", b"\xff", &vec![b'a'; 20_000], b"{\"kty\":\"oct\",\"k\":\"AA\"}"]
     {
         let refused = house.run_with(&["keys", "import", "-"], text).is(65);
         assert!(!refused.err.contains("hidden-word"), "{refused:?}");
