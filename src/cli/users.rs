@@ -1,6 +1,6 @@
 //! `portcullis users`: accounts, made and looked at by an operator.
 
-mod create;
+pub(super) mod create;
 
 use clap::{Args, Subcommand};
 
