@@ -90,7 +90,7 @@ impl Sqlite {
             None => self.readers.acquire().await,
             Some(until) => tokio::time::timeout_at(until, self.readers.acquire())
                 .await
-                .unwrap_or(Err(sqlx::Error::PoolTimedOut)),
+                .or(Err(write::too_late()))?,
         };
         acquired.map(Reader::sqlite).map_err(fault)
     }

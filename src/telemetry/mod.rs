@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::fault::Fault;
 use lines::Lines;
 
-pub(crate) use lines::{json, visible};
+pub(crate) use lines::{visible, visible_json};
 
 /// The shape of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
