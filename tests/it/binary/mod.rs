@@ -6,8 +6,10 @@
 mod failed_starts;
 mod foreign;
 mod hang_ups;
+mod instances;
 mod kills;
 mod readme;
+mod secrets;
 mod stops;
 
 use serde_json::{Value, json};
