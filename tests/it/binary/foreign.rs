@@ -1,7 +1,7 @@
-//! Programs of other hands take our tokens: the example `orders`, PyJWT and jose, by JWKS address, issuer and audience
+//! Programs of other hands take our tokens: the example `orders`, `PyJWT` and jose, by JWKS address, issuer and audience
 //! alone; and they go on while keys rotate.
 //!
-//! PyJWT is looked for where `TEST_PYTHON` says, jose where `TEST_NODE_MODULES` says. What is not there is skipped with
+//! `PyJWT` is looked for where `TEST_PYTHON` says, jose where `TEST_NODE_MODULES` says. What is not there is skipped with
 //! a line, or fails where `REQUIRE_BACKENDS` is set.
 
 use std::env;

@@ -36,7 +36,6 @@ pub(crate) struct Service {
     folder: TempDir,
     variables: Vec<(String, String)>,
     address: SocketAddr,
-    admin: SocketAddr,
     child: Option<Child>,
 }
 
@@ -59,7 +58,7 @@ impl Service {
         let folder = tempfile::Builder::new().prefix("pcbb-").tempdir().unwrap();
         let (address, admin) = (free_address(), free_address());
         watch(folder.path());
-        let service = Self { folder, variables: Vec::new(), address, admin, child: None };
+        let service = Self { folder, variables: Vec::new(), address, child: None };
         service.with("HTTP__LISTEN", &address.to_string()).with("ADMIN__LISTEN", &admin.to_string())
     }
 
@@ -100,11 +99,6 @@ impl Service {
     /// A client of the public listener.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.url())
-    }
-
-    /// A client of the admin listener.
-    pub(crate) fn admin_client(&self) -> Client {
-        Client::new(format!("http://{}", self.admin))
     }
 
     /// Starts the process and waits for its first answer; gives the time that this took.
