@@ -71,7 +71,10 @@ async fn log_05_nothing_in_a_request_makes_or_hides_a_line() {
 
     let separators =
         ["\r\n", "\n", "\r", "\u{1b}[2J", "\u{2028}", "\u{85}", "\u{202e}", "\u{9b}31m"];
-    let percent = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let percent = |text: &str| {
+        let bytes: Vec<String> = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        bytes.concat()
+    };
     let mut hostile = Vec::new();
     for separator in separators {
         let text = format!("x{separator}{FORGED}{separator}");
