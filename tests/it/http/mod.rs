@@ -9,9 +9,13 @@ use crate::support::app::Person;
 use crate::support::serve::Served;
 
 mod claims;
+mod enumeration;
+mod forged;
 mod logout;
+mod mailed_tokens;
 mod main_flow;
 mod metadata;
+mod races;
 mod sessions;
 
 /// The moment at which the clock of the tests stands, as answers write it.
