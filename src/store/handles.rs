@@ -1,9 +1,10 @@
 //! The handles: a query says by their traits whether it may be stale, must be fresh, or changes something.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, Sqlite, SqliteConnection};
+use sqlx::{Postgres, SqliteConnection};
 
 use super::fault::{self, Noticed};
+use super::readers::Reading;
 use super::sql::Conn;
 use crate::Fault;
 
@@ -28,33 +29,36 @@ pub struct Reader(Lease);
 pub struct StaleReader(Lease);
 
 enum Lease {
-    Sqlite(PoolConnection<Sqlite>),
+    Sqlite(Reading),
     Postgres(PoolConnection<Postgres>, std::sync::Arc<super::postgres::Suspicion>),
 }
 
 impl Lease {
     fn conn(&mut self) -> Conn<'_> {
         match self {
-            Self::Sqlite(connection) => Conn::Sqlite(connection),
+            Self::Sqlite(reading) => Conn::Sqlite(reading.conn()),
             Self::Postgres(connection, _) => Conn::Postgres(connection),
         }
     }
 
     #[track_caller]
     fn failed(&mut self, error: sqlx::Error) -> Fault {
-        if let (Self::Postgres(connection, suspicion), Noticed::Dead) =
-            (self, fault::notice(&error))
-        {
-            connection.close_on_drop();
-            suspicion.raise();
+        if fault::notice(&error) == Noticed::Dead {
+            match self {
+                Self::Sqlite(reading) => reading.give_up(),
+                Self::Postgres(connection, suspicion) => {
+                    connection.close_on_drop();
+                    suspicion.raise();
+                }
+            }
         }
         fault::fault(error)
     }
 }
 
 impl Reader {
-    pub(super) fn sqlite(connection: PoolConnection<Sqlite>) -> Self {
-        Self(Lease::Sqlite(connection))
+    pub(super) fn sqlite(reading: Reading) -> Self {
+        Self(Lease::Sqlite(reading))
     }
 
     pub(super) fn postgres(

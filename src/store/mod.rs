@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod migrate;
 pub mod one_time_tokens;
 mod postgres;
+mod readers;
 pub mod refresh_tokens;
 pub mod roles;
 pub mod sessions;

@@ -7,20 +7,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::PoolStats;
 use super::fault::{Noticed, fault, notice};
 use super::handles::{Read, Reader, Writer};
+use super::readers::Readers;
 use super::sql::Conn;
 use super::write::{self, ATTEMPTS_MAX, Change, Jitter, Ran};
-use super::{POOL_WAIT_MAX, PoolStats};
 use crate::{Fault, deadline};
 
 /// LIMIT: changes that wait for the writer; beyond it a caller is told that the store is overloaded.
@@ -31,11 +30,10 @@ const BATCH_MAX: usize = 128;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Sqlite {
-    readers: SqlitePool,
+    readers: Readers,
     queue: mpsc::Sender<Box<dyn Waiting>>,
     closing: CancellationToken,
     ended: CancellationToken,
-    pool_max: u32,
 }
 
 /// How the file is opened for writing. REL-01: an acknowledged commit survives a power loss.
@@ -66,13 +64,7 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        let readers = SqlitePoolOptions::new()
-            .max_connections(pool_max)
-            .acquire_timeout(POOL_WAIT_MAX)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(options);
+        let readers = Readers::new(options, pool_max);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
         let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), jitter };
@@ -82,17 +74,16 @@ impl Sqlite {
             serving.await;
             drop(ending);
         });
-        Ok(Self { readers, queue, closing, ended, pool_max })
+        Ok(Self { readers, queue, closing, ended })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
-        let acquired = match until {
-            None => self.readers.acquire().await,
-            Some(until) => tokio::time::timeout_at(until, self.readers.acquire())
-                .await
-                .or(Err(write::too_late()))?,
-        };
-        acquired.map(Reader::sqlite).map_err(fault)
+        match self.readers.acquire(until).await {
+            Err(sqlx::Error::PoolTimedOut) if until.is_some_and(|at| at <= Instant::now()) => {
+                Err(write::too_late())
+            }
+            acquired => acquired.map(Reader::sqlite).map_err(fault),
+        }
     }
 
     pub(super) async fn write<I, T, E>(&self, input: I, change: Change<I, T, E>) -> Result<T, E>
@@ -117,11 +108,7 @@ impl Sqlite {
     }
 
     pub(super) fn pool_stats(&self) -> PoolStats {
-        PoolStats {
-            connections: self.readers.size(),
-            idle: u32::try_from(self.readers.num_idle()).unwrap_or(u32::MAX),
-            max: self.pool_max,
-        }
+        self.readers.stats()
     }
 
     pub(super) async fn close(&self) {

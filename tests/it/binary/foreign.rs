@@ -1,7 +1,7 @@
-//! Programs of other hands take our tokens: the example `orders`, PyJWT and jose, by JWKS address, issuer and audience
+//! Programs of other hands take our tokens: the example `orders`, `PyJWT` and jose, by JWKS address, issuer and audience
 //! alone; and they go on while keys rotate.
 //!
-//! PyJWT is looked for where `TEST_PYTHON` says, jose where `TEST_NODE_MODULES` says. What is not there is skipped with
+//! `PyJWT` is looked for where `TEST_PYTHON` says, jose where `TEST_NODE_MODULES` says. What is not there is skipped with
 //! a line, or fails where `REQUIRE_BACKENDS` is set.
 
 use std::env;
@@ -54,11 +54,11 @@ impl Orders {
 
 /// Builds the example, or finds it built: with the features of a whole test run, because those are built already.
 fn built_example() -> PathBuf {
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--workspace", "--all-features", "--example", "orders", "--locked"]);
-    build.args(["--quiet", "--message-format=json-render-diagnostics"]);
-    build.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit());
-    let built = build.output().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--workspace", "--all-features", "--example", "orders", "--locked"]);
+    cargo.args(["--quiet", "--message-format=json-render-diagnostics"]);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit());
+    let built = cargo.output().unwrap();
     assert!(built.status.success(), "the example does not build");
     let lines = String::from_utf8(built.stdout).unwrap();
     let messages = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -3,9 +3,14 @@
 //!
 //! Each service has a folder, ports and a database of its own; what is looked at behind its back is looked at in SQL.
 
+mod failed_starts;
 mod foreign;
+mod hang_ups;
+mod instances;
 mod kills;
 mod readme;
+mod secrets;
+mod stops;
 
 use serde_json::{Value, json};
 

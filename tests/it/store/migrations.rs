@@ -123,6 +123,10 @@ on_every_backend! {
         assert!(after.oldest_binary.is_some());
         assert_eq!(migrate::state(&fresh.database()).await.unwrap(), after);
         assert_eq!(migrate::run(&fresh.database()).await.unwrap(), after, "again is harmless");
+        let store = fresh.store().await;
+        let behind = migrate::state_of(&mut store.read().await.unwrap()).await.unwrap();
+        assert_eq!(behind, after);
+        assert_eq!(store.schema().await.unwrap(), after);
     }
 
     async fn cfg_09_five_at_once_migrate_one_empty_database(db: TestDatabase) {

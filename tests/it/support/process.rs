@@ -36,7 +36,6 @@ pub(crate) struct Service {
     folder: TempDir,
     variables: Vec<(String, String)>,
     address: SocketAddr,
-    admin: SocketAddr,
     child: Option<Child>,
 }
 
@@ -59,7 +58,7 @@ impl Service {
         let folder = tempfile::Builder::new().prefix("pcbb-").tempdir().unwrap();
         let (address, admin) = (free_address(), free_address());
         watch(folder.path());
-        let service = Self { folder, variables: Vec::new(), address, admin, child: None };
+        let service = Self { folder, variables: Vec::new(), address, child: None };
         service.with("HTTP__LISTEN", &address.to_string()).with("ADMIN__LISTEN", &admin.to_string())
     }
 
@@ -102,11 +101,6 @@ impl Service {
         Client::new(self.url())
     }
 
-    /// A client of the admin listener.
-    pub(crate) fn admin_client(&self) -> Client {
-        Client::new(format!("http://{}", self.admin))
-    }
-
     /// Starts the process and waits for its first answer; gives the time that this took.
     pub(crate) async fn start(&mut self) -> Duration {
         assert!(self.child.is_none(), "started twice");
@@ -141,9 +135,14 @@ impl Service {
         }
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.as_ref().unwrap().id().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("sh").args(["-c", r#"kill -s "$0" "$1""#, name, &id]).status();
         assert!(sent.unwrap().success(), "no SIG{name} for {id}");
     }
