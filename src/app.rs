@@ -3,6 +3,8 @@
 pub mod front;
 pub mod open;
 mod probes;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod watch;
 pub mod work;
 

@@ -23,7 +23,7 @@ pub(super) enum Configuration {
 }
 
 /// Loads the configuration and tells about it.
-pub(super) fn run(options: &LoadOptions, command: &Configuration) -> Result<(), Failure> {
+pub(super) fn run(options: &LoadOptions, command: Configuration) -> Result<(), Failure> {
     let config = config::load(options)?;
     match command {
         // CFG-04: the configuration masks what is secret when it is read, not here.

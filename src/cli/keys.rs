@@ -74,6 +74,8 @@ pub(super) async fn run(config: &Config, command: Keys) -> Result<(), Failure> {
         Keys::List { form } => with_app(config, async |app| listed(app, form).await).await?,
         Keys::Rotate { form } => {
             let changed = with_app(config, async |app| {
+                // On a database that never served there is no key yet, and so nothing to follow.
+                keys::care(app, operator::actor()).await?;
                 keys::rotate(app, operator::actor()).await?;
                 listed(app, form).await
             });

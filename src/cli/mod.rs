@@ -36,7 +36,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 65 bad input dat
 
 /// The account service: HTTP server and administration in one binary.
 #[derive(Parser)]
-#[command(name = "portcullis", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "portcullis", version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Arguments {
     /// The configuration file; otherwise `PORTCULLIS_CONFIG` names it, or ./portcullis.toml is read if it is there
     #[arg(long, global = true, value_name = "FILE")]
@@ -98,7 +98,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate(migrate) => migrate::run(&quiet(&options())?, &migrate).await,
         Command::Users(users) => Box::pin(users::run(&quiet(&options())?, users)).await,
         Command::Keys(keys) => Box::pin(keys::run(&quiet(&options())?, keys)).await,
-        Command::Config(command) => configuration::run(&options(), &command),
+        Command::Config(command) => configuration::run(&options(), command),
         Command::Openapi(openapi) => openapi::run(&openapi),
     }
 }

@@ -57,8 +57,8 @@ pub(super) fn pairs(pairs: &[(&str, String)]) -> String {
 pub(super) fn json_lines<T: Serialize>(items: &[T]) -> Result<String, Failure> {
     let mut text = String::new();
     for item in items {
-        let value = serde_json::to_value(item).map_err(Fault::internal)?;
-        text.push_str(&telemetry::json(&value));
+        let line = serde_json::to_string(item).map_err(Fault::internal)?;
+        text.push_str(&telemetry::visible_json(line));
         text.push('\n');
     }
     Ok(text)

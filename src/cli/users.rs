@@ -1,9 +1,8 @@
 //! `portcullis users`: accounts, made and looked at by an operator.
 
-mod create;
+pub(super) mod create;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 use super::failure::{Exit, Failure};
 use super::output::{self, Form};
@@ -17,9 +16,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::http::views::UserView;
 use crate::store::users;
-
-#[cfg(test)]
-pub(super) use create::{Given, Rules};
 
 /// LIMIT: the last second of the calendar of both databases; every account is before it.
 const NEWEST: (Timestamp, UserId) =
@@ -98,46 +94,49 @@ async fn list(app: &App, arguments: &List) -> Result<(String, Option<UserId>), F
             found.iter().map(|user| UserView::new(user, &app.schema, Reader::Admin)).collect();
         return Ok((output::json_lines(&views)?, None));
     }
-    let rows: Vec<_> = found.into_iter().map(row).collect();
+    let rows: Vec<_> = found.iter().map(row).collect();
     Ok((output::table(["ID", "EMAIL", "USERNAME", "STATUS", "ROLES", "CREATED"], &rows), next))
 }
 
-fn row(user: User) -> [String; 6] {
-    let status = user.status().as_str().to_owned();
+fn row(user: &User) -> [String; 6] {
     [
         user.id.to_string(),
-        user.email,
-        user.username.unwrap_or_else(|| "-".to_owned()),
-        status,
-        dash_if_empty(user.roles.0.join(",")),
+        user.email.clone(),
+        user.username.clone().unwrap_or_else(dash),
+        user.status().as_str().to_owned(),
+        roles(user),
         user.created_at.to_string(),
     ]
 }
 
 /// One account with everything that an administrator may see.
 fn shown(app: &App, user: &User, form: Form) -> Result<String, Failure> {
-    let view = UserView::new(user, &app.schema, Reader::Admin);
     if form.json {
-        return output::json_lines(&[view]);
+        return output::json_lines(&[UserView::new(user, &app.schema, Reader::Admin)]);
     }
-    let view = serde_json::to_value(view).map_err(crate::Fault::internal)?;
-    let members = view.as_object().into_iter().flatten();
-    let pairs: Vec<_> = members.map(|(name, value)| (name.as_str(), words(value))).collect();
-    Ok(output::pairs(&pairs))
+    let profile = serde_json::Value::Object(user.profile.clone()).to_string();
+    let time = |at: Option<Timestamp>| at.map_or_else(dash, |at| at.to_string());
+    Ok(output::pairs(&[
+        ("id", user.id.to_string()),
+        ("email", user.email.clone()),
+        ("email_verified", user.email_verified_at.is_some().to_string()),
+        ("username", user.username.clone().unwrap_or_else(dash)),
+        ("status", user.status().as_str().to_owned()),
+        ("roles", roles(user)),
+        ("profile", profile),
+        ("created_at", user.created_at.to_string()),
+        ("updated_at", user.updated_at.to_string()),
+        ("last_login_at", time(user.last_login_at)),
+        ("version", user.version.to_string()),
+    ]))
 }
 
-/// A member for people: texts without quotes, lists with commas.
-fn words(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => dash_if_empty(items.iter().map(words).collect::<Vec<_>>().join(",")),
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
-    }
+fn roles(user: &User) -> String {
+    if user.roles.0.is_empty() { dash() } else { user.roles.0.join(",") }
 }
 
-fn dash_if_empty(text: String) -> String {
-    if text.is_empty() { "-".to_owned() } else { text }
+fn dash() -> String {
+    "-".to_owned()
 }
 
 /// The account that `text` names. An unverified one is found by id and address only (ENU-12).

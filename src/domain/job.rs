@@ -103,10 +103,10 @@ pub struct ClaimedJob {
     pub created_at: Timestamp,
 }
 
-/// LIMIT: a job is given up after this many attempts: with the pauses below, five to ten hours.
-pub const ATTEMPTS_MAX: i64 = 14;
-
 /// The ceiling of the pause after attempt `attempt` (from 1): 5 s, doubled, at most 4 h.
+///
+/// With the 12 attempts of the built-in configuration a mail is given up after one and a half hours on average,
+/// and after three at the latest.
 pub fn backoff(attempt: i64) -> Duration {
     let doublings = u32::try_from(attempt.clamp(1, 13) - 1).unwrap_or(0);
     Duration::from_secs(5).saturating_mul(1 << doublings).min(Duration::from_hours(4))

@@ -97,8 +97,8 @@ impl Shift {
         Ok(claimed.into_iter().map(hand).collect())
     }
 
-    /// Runs one attempt and writes down how it ended.
-    pub(super) async fn run(&self, claimed: Claimed, cancel: &CancellationToken) {
+    /// Runs one attempt and writes down how it ended; gives the outcome, as the metric has it.
+    pub(super) async fn run(&self, claimed: Claimed, cancel: &CancellationToken) -> &'static str {
         let Claimed { job, held, since } = claimed;
         let kind = kind(&job);
         let span = tracing::info_span!("job", job.id = %job.id, job.kind = kind, job.attempt = job.attempts);
@@ -106,17 +106,9 @@ impl Shift {
         let ended = async {
             // The last quarter of the lease is for the verdict: nobody runs past a lease (REL-14).
             let until = since + self.settings.lease * 3 / 4;
-            let work = AssertUnwindSafe(self.attempt(&job, held)).catch_unwind();
-            let result = tokio::select! {
-                biased;
-                () = cancel.cancelled() => Err(NotDone::Stopped),
-                ended = timeout_at(until, deadline::scope(until, work)) => match ended {
-                    Ok(Ok(result)) => result,
-                    // What it said is in the log already, where it may be (PWD-16).
-                    Ok(Err(_panic)) => Err(NotDone::Later("the job panicked".into())),
-                    Err(_elapsed) => Err(NotDone::Later("the job ran out of time".into())),
-                },
-            };
+            // Boxed: three wrappers around a large future would each hold it whole.
+            let work = Box::pin(self.attempt(&job, held));
+            let result = bounded(work, until, cancel).await;
             match result {
                 Ok(()) => "done",
                 Err(why) => {
@@ -130,6 +122,7 @@ impl Shift {
             .increment(1);
         metrics::histogram!("portcullis_job_run_seconds", "kind" => kind)
             .record(begun.elapsed().as_secs_f64());
+        outcome
     }
 
     /// Does what the job says and ends it.
@@ -236,6 +229,25 @@ impl Shift {
             }
             Err(fault) => tracing::debug!(error = %fault.chain(), "the backlog is not known"),
         }
+    }
+}
+
+/// Runs `work` until it is done, its time is over, it panics, or the pool stops.
+pub(super) async fn bounded(
+    work: impl Future<Output = Result<(), NotDone>>,
+    until: Instant,
+    cancel: &CancellationToken,
+) -> Result<(), NotDone> {
+    let work = AssertUnwindSafe(deadline::scope(until, work)).catch_unwind();
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(NotDone::Stopped),
+        ended = timeout_at(until, work) => match ended {
+            Ok(Ok(result)) => result,
+            // What it said is in the log already, where it may be (PWD-16).
+            Ok(Err(_panic)) => Err(NotDone::Later("the job panicked".into())),
+            Err(_elapsed) => Err(NotDone::Later("the job ran out of time".into())),
+        },
     }
 }
 

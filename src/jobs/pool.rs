@@ -83,7 +83,7 @@ fn pause(shift: &Shift, failures: u32) -> Duration {
     interval.max(shift.app.random.jitter(ceiling))
 }
 
-fn note(ended: Result<(), JoinError>) {
+fn note(ended: Result<&'static str, JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a worker ended");
     }

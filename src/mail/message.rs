@@ -57,8 +57,8 @@ fn part(content_type: ContentType, text: &str) -> SinglePart {
     } else {
         ContentTransferEncoding::EightBit
     };
-    let lines: Vec<&str> = text.lines().collect();
-    let body = Body::dangerous_pre_encoded(lines.join("\r\n").into_bytes(), encoding);
+    let lines: String = text.lines().flat_map(|line| [line, "\r\n"]).collect();
+    let body = Body::dangerous_pre_encoded(lines.into_bytes(), encoding);
     SinglePart::builder().header(content_type).body(body)
 }
 

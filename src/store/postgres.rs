@@ -150,9 +150,9 @@ async fn acquire(
 ) -> Result<PoolConnection<sqlx::Postgres>, Fault> {
     let acquired = match until {
         None => pool.acquire().await,
-        Some(until) => tokio::time::timeout_at(until, pool.acquire())
-            .await
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut)),
+        Some(until) => {
+            tokio::time::timeout_at(until, pool.acquire()).await.or(Err(write::too_late()))?
+        }
     };
     acquired.map_err(fault)
 }

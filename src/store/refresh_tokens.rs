@@ -45,7 +45,8 @@ macro_rules! spend {
 statements! {
     // PORTABILITY: SQLite has one writer, so a row needs no lock. PostgreSQL gives whoever waited for the two locked
     // rows their newest versions (SES-05); the rest of the row may be a moment older.
-    LOCK_PRESENTED = Sql::split(presented!(""), presented!(" FOR UPDATE OF refresh_tokens, sessions"));
+    // The session first: two tokens of a family would else wait for each other.
+    LOCK_PRESENTED = Sql::split(presented!(""), presented!(" FOR UPDATE OF sessions, refresh_tokens"));
     // SES-01, SES-04: a sealed successor is kept by the parent of the live token alone; one statement spends the
     // live token and makes its own parent forget.
     // PORTABILITY: PostgreSQL takes a lone parameter of a CASE for text; BYTEA is no type of SQLite.

@@ -78,7 +78,12 @@ impl Sqlite {
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
-        self.readers.acquire(until).await.map(Reader::sqlite).map_err(fault)
+        match self.readers.acquire(until).await {
+            Err(sqlx::Error::PoolTimedOut) if until.is_some_and(|at| at <= Instant::now()) => {
+                Err(write::too_late())
+            }
+            acquired => acquired.map(Reader::sqlite).map_err(fault),
+        }
     }
 
     pub(super) async fn write<I, T, E>(&self, input: I, change: Change<I, T, E>) -> Result<T, E>

@@ -66,9 +66,9 @@ pub(super) async fn run_once<I, T, E: From<Fault>>(
     (ran, noticed)
 }
 
-/// The fault of a change whose time is over.
+/// The fault of a request whose time is over.
 pub(super) fn too_late() -> Fault {
-    Fault::unavailable("the deadline of the request passed before the change was done")
+    Fault::unavailable("the deadline of the request passed before the database answered")
 }
 
 /// The pause before attempt `attempt` (from 1): full jitter under a doubling ceiling of 10 ms to 500 ms.

@@ -183,10 +183,13 @@ fn push_member(line: &mut String, name: &str, value: &Value) {
     line.push_str(&json(value));
 }
 
+fn json(value: &Value) -> String {
+    visible_json(value.to_string())
+}
+
 /// SECURITY: LOG-05. JSON escapes what ends a line or starts an ANSI sequence in ASCII; this escapes the
 /// rest, which stands in texts only.
-pub(crate) fn json(value: &Value) -> String {
-    let text = value.to_string();
+pub(crate) fn visible_json(text: String) -> String {
     if text.is_ascii() && !text.contains('\x7f') {
         return text;
     }

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::fault::Fault;
 use lines::Lines;
 
-pub(crate) use lines::{json, visible};
+pub(crate) use lines::{visible, visible_json};
 
 /// The shape of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ fn targets(level: LevelFilter) -> Targets {
         .with_default(level.min(LevelFilter::INFO))
         .with_target("portcullis", level)
         .with_target("sqlx::query", LevelFilter::OFF)
+        // SECURITY: LOG-05. It calls each head that cannot be parsed an error: anybody could fill the log with them.
+        .with_target("actix_http::h1", LevelFilter::OFF)
 }
 
 /// SECURITY: PWD-16. The text of a panic may quote what was worked on (slicing a text does), so only

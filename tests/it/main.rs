@@ -5,7 +5,15 @@
 mod support;
 
 #[cfg(test)]
+mod binary;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod flows;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod jobs;
 #[cfg(test)]
 mod rooms;
 #[cfg(test)]

@@ -1,3 +1,6 @@
 //! The stories, each test on both databases, without the wire: what is answered and what is stored.
 
 mod accounts;
+mod keys;
+mod races;
+mod refresh;

@@ -103,6 +103,8 @@ on_every_backend! {
             seen.extend(page.iter().map(|session| session.id.0.as_u128()));
         }
         assert_eq!(seen, [14, 13, 12, 11, 10]);
+        assert_eq!(sessions::count_live(&mut reader, ANN, NOW).await.unwrap(), 5);
+        assert_eq!(sessions::count_live(&mut reader, ANN, after(3600)).await.unwrap(), 0);
         assert_eq!(live(&store, ANN, after(3600)).await, [0; 0], "at its end a session is over");
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use portcullis::app::App;
 use portcullis::app::open::{Means, OpenError};
 use portcullis::clock::Clock;
-use portcullis::config::{self, LoadOptions};
+use portcullis::config::{self, Config, LoadOptions};
 use portcullis::crypto::seal::Place;
 use portcullis::domain::email::EmailAddress;
 use portcullis::domain::event::Actor;
@@ -87,9 +87,21 @@ impl TestApp {
     /// The same with these keys of the configuration, spelled as in `PORTCULLIS__…`.
     pub(crate) async fn start_with(database: TestDatabase, written: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let app = open(&database, &folder, Clock::fixed(NOW), written).await.unwrap();
+        let config = configured(&database, &folder, written);
+        Self::start_as(database, folder, &config).await
+    }
+
+    /// The same with a configuration that [`configured`] made of this database and folder.
+    pub(crate) async fn start_as(database: TestDatabase, folder: TempDir, config: &Config) -> Self {
+        let means = Means { clock: Clock::fixed(NOW), random: other_random() };
+        let app = App::open(config, means).await.unwrap();
         keys::care(&app, Actor::System).await.unwrap();
         Self { app, database, folder }
+    }
+
+    /// What `written` makes of the configuration of this service.
+    pub(crate) fn configured(&self, written: &[(&str, &str)]) -> Config {
+        configured(&self.database, &self.folder, written)
     }
 
     /// Another instance on the same database, by the same clock.
@@ -102,10 +114,9 @@ impl TestApp {
         &self,
         written: &[(&str, &str)],
     ) -> Result<Arc<App>, OpenError> {
-        open(&self.database, &self.folder, self.app.clock.clone(), written).await
+        let means = Means { clock: self.app.clock.clone(), random: other_random() };
+        App::open(&self.configured(written), means).await
     }
-
-    // Clients over HTTP as types, `anyone()`, `user(..)` and `admin(..)`, stand here once there is a wire.
 
     /// Moves the clock.
     pub(crate) fn advance(&self, span: Duration) {
@@ -185,12 +196,12 @@ impl TestApp {
 const PAYLOADS: &str = "SELECT id, payload FROM jobs
                         WHERE kind = 'mail' AND payload IS NOT NULL ORDER BY id";
 
-async fn open(
+/// The configuration of a service on `database` with these keys, spelled as in `PORTCULLIS__…`.
+pub(crate) fn configured(
     database: &TestDatabase,
     folder: &TempDir,
-    clock: Clock,
     written: &[(&str, &str)],
-) -> Result<Arc<App>, OpenError> {
+) -> Config {
     let (data_dir, url) = (folder.path().display().to_string(), database.url());
     let own = [
         ("DATA_DIR", data_dir.as_str()),
@@ -203,8 +214,7 @@ async fn open(
     let variables = own.iter().chain(written);
     let environment = variables.map(|(key, value)| (format!("PORTCULLIS__{key}"), (*value).into()));
     let options = LoadOptions { environment: environment.collect(), ..LoadOptions::default() };
-    let config = config::load(&options).unwrap();
-    App::open(&config, Means { clock, random: other_random() }).await
+    config::load(&options).unwrap()
 }
 
 /// Signs somebody up at an instance.

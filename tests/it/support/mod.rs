@@ -1,13 +1,18 @@
-//! What the tests stand on: a private PostgreSQL server, a database a test, and an [`app::TestApp`] in process.
+//! What the tests stand on: a private PostgreSQL server, a database a test, an [`app::TestApp`] in process, and the
+//! binary as a process of its own.
 //!
 //! Nothing has to run beforehand and nothing is left behind. What can be started is never mocked.
 
 pub(crate) mod app;
+pub(crate) mod clients;
 pub(crate) mod database;
 pub(crate) mod invariants;
+pub(crate) mod openapi;
 pub(crate) mod pg;
+pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod rows;
+pub(crate) mod serve;
 
 /// Makes `name::sqlite` and `name::postgres` of one body that is handed a migrated [`database::TestDatabase`].
 ///

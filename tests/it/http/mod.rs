@@ -1,0 +1,35 @@
+//! The wire: what clients send and what comes back, over TCP. Each answer is held against the document on the way.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use portcullis::flows::tokens::Tokens;
+use serde_json::Value;
+
+use crate::support::app::Person;
+use crate::support::serve::Served;
+
+mod claims;
+mod enumeration;
+mod forged;
+mod logout;
+mod mailed_tokens;
+mod main_flow;
+mod metadata;
+mod races;
+mod sessions;
+
+/// The moment at which the clock of the tests stands, as answers write it.
+const NOW_TEXT: &str = "2026-11-18T11:06:40.123457Z";
+
+const PASSWORD: &str = "tulip-Rakete-94-vorhang";
+
+/// Signs `email` up and verifies it, beside the wire.
+async fn register(served: &Served, email: &str) -> Tokens {
+    served.app.register(&Person::new(email)).await
+}
+
+/// A part of a JWT: 0 is the header, 1 the claims.
+fn part(token: &str, index: usize) -> Value {
+    let part = token.split('.').nth(index).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
