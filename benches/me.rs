@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a measurement that fails may end in a panic, and prints what it is for"
 )]
@@ -32,7 +33,9 @@ use crate::rig::{CLIENTS, Place, Rig};
 
 fn main() {
     let options = Options::read(3.0);
-    rig::log_to_nowhere();
+    if options.logs {
+        rig::log_to_nowhere();
+    }
     let runtime = rig::runtime();
     if options.wants("me/sqlite") {
         let rig = Rig::sqlite(&runtime);
@@ -43,7 +46,16 @@ fn main() {
             );
         });
         let figure = figure("me/sqlite", "bare actix, hello", 0.35);
-        compare(&options, &rig, &figure, (hello, |_| get("/hello", "")));
+        let ours = compare(&options, &rig, &figure, (hello, |_| get("/hello", "")));
+        // Everything but the token, the database and the view.
+        let figure = Figure { name: "edge", target: None, ..figure };
+        let mut keys: Vec<_> = (0..CLIENTS).map(|_| get("/.well-known/jwks.json", "")).collect();
+        let mut hellos: Vec<_> = (0..CLIENTS).map(|_| get("/hello", "")).collect();
+        options.compare(
+            &figure,
+            |during| load(ours, &mut keys, during),
+            |during| load(hello, &mut hellos, during),
+        );
     }
     if options.wants("me/postgres")
         && let Some(rig) = Rig::postgres(&runtime)
@@ -62,7 +74,7 @@ fn get(path: &str, header: &str) -> Caller {
 }
 
 fn figure<'a>(name: &'a str, limit: &'a str, target: f64) -> Figure<'a> {
-    Figure { name, unit: "/s", limit, target }
+    Figure { name, unit: "/s", limit, target: Some(target) }
 }
 
 fn compare(
@@ -70,7 +82,7 @@ fn compare(
     rig: &Rig,
     figure: &Figure<'_>,
     (bare, caller): (SocketAddr, fn(usize) -> Caller),
-) {
+) -> SocketAddr {
     let ours = serve(rig);
     let tokens = rig.sign_all_in();
     let bearer = |it: &Tokens| format!("authorization: Bearer {}\r\n", it.access_token);
@@ -81,6 +93,7 @@ fn compare(
         |during| load(ours, &mut mine, during),
         |during| load(bare, &mut theirs, during),
     );
+    ours
 }
 
 /// A pool as large as ours, on a table of its own beside ours.

@@ -12,12 +12,15 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// `sqlite` or `postgres`: only figures that have this in their name.
     only: Option<String>,
+    /// Whether the service logs, as it does unless told otherwise.
+    pub(crate) logs: bool,
 }
 
 impl Options {
-    /// Reads `--seconds N`, `--rounds N` and a part of a figure's name; all else, cargo's own `--bench` too, is passed over.
+    /// Reads `--seconds N`, `--rounds N`, `--no-log` and a part of a figure's name; all else, cargo's own `--bench` too, is passed over.
     pub(crate) fn read(seconds: f64) -> Self {
-        let mut options = Self { round: Duration::from_secs_f64(seconds), rounds: 5, only: None };
+        let mut options =
+            Self { round: Duration::from_secs_f64(seconds), rounds: 5, only: None, logs: true };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -29,6 +32,7 @@ impl Options {
                     let rounds = words.next().and_then(|text| text.parse().ok());
                     options.rounds = rounds.filter(|rounds| *rounds > 0).unwrap();
                 }
+                "--no-log" => options.logs = false,
                 flag if flag.starts_with('-') => {}
                 name => options.only = Some(name.to_owned()),
             }
@@ -52,11 +56,14 @@ impl Options {
         let ratios = sorted(mine.iter().zip(&theirs).map(|(a, b)| a / b).collect());
         let (low, high) = (ratios.first().unwrap(), ratios.last().unwrap());
         let ratio = median(&ratios);
-        let verdict = if ratio >= figure.target { "reached" } else { "MISSED" };
+        let verdict = match figure.target {
+            Some(target) if ratio >= target => format!("target {target:.2} reached"),
+            Some(target) => format!("target {target:.2} MISSED"),
+            None => "no target".to_owned(),
+        };
         println!(
-            "{:<16} {ratio:5.2}   target {:.2} {verdict:<7}   {:8.0} {unit}   limit {:8.0} ({})   rounds {low:.2}-{high:.2}",
+            "{:<16} {ratio:5.2}   {verdict:<19}   {:8.0} {unit}   limit {:8.0} ({})   rounds {low:.2}-{high:.2}",
             figure.name,
-            figure.target,
             median(&sorted(mine)),
             median(&sorted(theirs)),
             figure.limit,
@@ -78,8 +85,8 @@ pub(crate) struct Figure<'a> {
     pub(crate) unit: &'a str,
     /// What it is held against.
     pub(crate) limit: &'a str,
-    /// The ratio that `docs/` and the README of this folder promise.
-    pub(crate) target: f64,
+    /// The ratio that is promised; without one the figure only explains another.
+    pub(crate) target: Option<f64>,
 }
 
 fn sorted(mut values: Vec<f64>) -> Vec<f64> {
