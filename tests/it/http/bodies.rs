@@ -58,7 +58,7 @@ fn malformed(call: &Call) -> Vec<Vec<u8>> {
         escaped.into_bytes(),
         format!("{body}x").into_bytes(),
         format!("{body}\u{0}").into_bytes(),
-        body[..body.len() - 1].as_bytes().to_vec(),
+        body.as_bytes()[..body.len() - 1].to_vec(),
         deep(17).into_bytes(),
         deep(30_000).into_bytes(),
         b"{\"profile\":{\"a\":1,\"a\":2}}".to_vec(),
@@ -225,10 +225,11 @@ async fn the_checks_come_in_the_order_of_the_contract() {
     assert_eq!(patch(good).bytes("{").send().await.status, 415);
     assert_eq!(patch(good).json_text("{").send().await.status, 428);
     assert_eq!(patch(good).json_text("{").header("if-match", "1").send().await.status, 400);
-    let stale = |body: &str| patch(good).header("if-match", "\"999\"").json_text(body.to_owned());
-    assert_eq!(stale("{").send().await.outcome(), (400, "malformed_request"));
-    assert_eq!(stale("[]").send().await.outcome(), (412, "version_conflict"));
-    assert_eq!(stale("{\"x\":1}").send().await.outcome(), (412, "version_conflict"));
+    let outdated =
+        |body: &str| patch(good).header("if-match", "\"999\"").json_text(body.to_owned());
+    assert_eq!(outdated("{").send().await.outcome(), (400, "malformed_request"));
+    assert_eq!(outdated("[]").send().await.outcome(), (412, "version_conflict"));
+    assert_eq!(outdated("{\"x\":1}").send().await.outcome(), (412, "version_conflict"));
     let valid = patch(good).header("if-match", "*").json_text("{\"x\":1}").send().await;
     assert_eq!(valid.outcome(), (422, "validation_failed"));
     stage.assert_untouched().await;
