@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, web};
-use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::deadline;
 use crate::domain::ids::SessionId;
@@ -16,6 +15,7 @@ use crate::http::problem::Problem;
 use crate::http::routes::{Row, Verb};
 use crate::http::testing::{Answer, Served, frame, keep_log, logged, serve};
 use crate::http::{ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, bearer, path};
+use crate::telemetry::metrics;
 
 static FINISHED: AtomicUsize = AtomicUsize::new(0);
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
@@ -289,15 +289,13 @@ async fn log_08_an_access_line_has_the_pattern_and_no_values() {
 
 #[tokio::test]
 async fn log_09_metric_labels_are_bounded() {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).unwrap();
+    metrics::install();
     let served = served().await;
     for number in 0..5 {
         served.ask("BREW", &format!("/canary/{number}"), "").await;
         served.get(&format!("/item/canary-{number}")).await;
     }
-    let text = handle.render();
+    let text = metrics::render();
     for series in [
         r#"portcullis_http_requests_total{method="OTHER",route="unmatched",status="404"} 5"#,
         r#"portcullis_http_requests_total{method="GET",route="/item/{id}",status="401"}"#,
