@@ -1,7 +1,7 @@
 //! The command line: nouns, then verbs; it works on the database directly, also when no server runs.
 //!
 //! Results go to stdout: tables for people, JSON for programs. What went wrong goes to stderr, one line
-//! each, and the exit code says of which kind it was ([`failure`]). Every change is audited as
+//! each, and the exit code says of which kind it was (`failure.rs`). Every change is audited as
 //! `cli:<os user>` (CFG-11). A secret is never an argument (CFG-04).
 
 mod ask;
