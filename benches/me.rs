@@ -98,7 +98,7 @@ fn compare(
 
 /// A pool as large as ours, on a table of its own beside ours.
 async fn rows(rig: &Rig) -> PgPool {
-    let Place::Postgres(server) = &rig.place else { unreachable!("asked for a server") };
+    let Place::Postgres(server) = &rig.place else { panic!("a server is needed") };
     let options = PgPoolOptions::new().max_connections(rig.config.store.pool_max);
     let pool = options.test_before_acquire(false).connect(&server.url("postgres")).await.unwrap();
     let make = "CREATE TABLE bench_rows (id BIGINT PRIMARY KEY, name TEXT NOT NULL, at TIMESTAMPTZ NOT NULL);

@@ -98,7 +98,7 @@ async fn one_writer() -> (TempDir, Mutex<SqliteConnection>) {
 
 /// A pool as large as ours, and a table of its own on the same server.
 async fn bare_table(rig: &Rig) -> PgPool {
-    let Place::Postgres(server) = &rig.place else { unreachable!("asked for a server") };
+    let Place::Postgres(server) = &rig.place else { panic!("a server is needed") };
     let options = PgPoolOptions::new().max_connections(rig.config.store.pool_max);
     let pool = options.test_before_acquire(false).connect(&server.url("postgres")).await.unwrap();
     let make =

@@ -8,6 +8,7 @@ mod headers;
 mod host;
 pub(crate) mod late;
 mod report;
+mod unread;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 pub use self::headers::DOCS_CSP;
+use self::unread::Held;
 use super::context::Context;
 use super::problem::{Kind, Problem};
 use super::settings::Frame;
@@ -42,11 +44,12 @@ pub(crate) async fn edge(
 }
 
 async fn pass(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<BoxBody>,
     frame: &Frame,
     context: &Context,
 ) -> Result<ServiceResponse, Error> {
+    let held = Held::of(&mut request);
     let response = match host::check(request.request(), &frame.settings) {
         Ok(()) => next.call(request).await?,
         Err(problem) => {
@@ -56,7 +59,10 @@ async fn pass(
     let mut response = written(response, frame, context).await;
     headers::add(response.headers_mut(), &context.request_id);
     report::tell(&response, context);
-    Ok(response)
+    Ok(match held {
+        Some(held) => held.until_sent(response),
+        None => response,
+    })
 }
 
 /// Writes the body of a problem, if the answer is one.

@@ -1,6 +1,6 @@
 //! Forged access tokens: one answer for all of them, whatever is wrong (JWT-01 … JWT-10, JWT-17, JWT-19).
 //!
-//! The forger here even has the real key for what only a key's holder could write.
+//! The insider here even has the real key for what only a key's holder could write.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -109,11 +109,11 @@ async fn assert_refused(served: &Served, forged: Vec<String>) {
 #[tokio::test]
 async fn jwt_01_jwt_02_jwt_03_no_other_algorithm_is_believed() {
     let served = Served::sqlite().await;
-    let forger = Forger::insider(&served).await;
-    // The forger's craft is good: unchanged parts are taken.
-    let (header, claims) = (forger.header.to_string(), forger.claims.to_string());
-    assert_eq!(ask(&served, &forger.sign(&header, &claims)).await.status, 200);
-    let point = forger.key.public_key();
+    let insider = Forger::insider(&served).await;
+    // The insider's craft is good: unchanged parts are taken.
+    let (header, claims) = (insider.header.to_string(), insider.claims.to_string());
+    assert_eq!(ask(&served, &insider.sign(&header, &claims)).await.status, 200);
+    let point = insider.key.public_key();
     let der: PublicKeyX509Der<'_> = point.as_der().unwrap();
     let body = BASE64_STANDARD.encode(der.as_ref());
     let pem = format!(
@@ -123,14 +123,14 @@ async fn jwt_01_jwt_02_jwt_03_no_other_algorithm_is_believed() {
     );
     let jwks = served.anyone().get("/.well-known/jwks.json").await;
     let keys = jwks.body["keys"].as_array().unwrap();
-    let jwk = keys.iter().find(|key| key["kid"] == forger.header["kid"]).unwrap().to_string();
-    let signature = forger.token.rsplit_once('.').unwrap().1;
+    let jwk = keys.iter().find(|key| key["kid"] == insider.header["kid"]).unwrap().to_string();
+    let signature = insider.token.rsplit_once('.').unwrap().1;
     let mut forged = Vec::new();
     for algorithm in ["none", "None", "NONE", "nOnE"] {
         for end in ["", signature, "AA"] {
-            forged.push(format!("{}.{end}", forger.parts(algorithm)));
+            forged.push(format!("{}.{end}", insider.parts(algorithm)));
         }
-        forged.push(forger.parts(algorithm));
+        forged.push(insider.parts(algorithm));
     }
     for secret in [
         pem.as_bytes(),
@@ -142,16 +142,16 @@ async fn jwt_01_jwt_02_jwt_03_no_other_algorithm_is_believed() {
         b"",
     ] {
         for algorithm in ["HS256", "HS384", "HS512"] {
-            forged.push(forger.hmac(algorithm, secret));
+            forged.push(insider.hmac(algorithm, secret));
         }
     }
     for algorithm in ["ES384", "ES256K", "EdDSA", "RS256", "PS256", "es256", "ES256 ", "", "HS256"]
     {
-        forged.push(forger.header("alg", json!(algorithm)));
+        forged.push(insider.header("alg", json!(algorithm)));
     }
     for algorithm in [Value::Null, json!(["ES256"]), json!({ "ES256": 1 }), json!(256), json!(true)]
     {
-        forged.push(forger.header("alg", algorithm));
+        forged.push(insider.header("alg", algorithm));
     }
     assert_refused(&served, forged).await;
 }
@@ -159,22 +159,22 @@ async fn jwt_01_jwt_02_jwt_03_no_other_algorithm_is_believed() {
 #[tokio::test]
 async fn jwt_04_jwt_05_jwt_06_jwt_08_no_header_leads_elsewhere() {
     let served = Served::sqlite().await;
-    let forger = Forger::insider(&served).await;
+    let insider = Forger::insider(&served).await;
     let canary = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     canary.set_nonblocking(true).unwrap();
     let url = format!("http://{}/keys", canary.local_addr().unwrap());
-    // A key of the forger's own, named by its own thumbprint, by the real one and by none.
+    // A key of the insider's own, named by its own thumbprint, by the real one and by none.
     let own = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let point = own.public_key().as_ref();
     let jwk = json!({ "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]) });
     let own = Forger {
         key: own,
         token: String::new(),
-        header: forger.header.clone(),
-        claims: forger.claims.clone(),
+        header: insider.header.clone(),
+        claims: insider.claims.clone(),
     };
-    let mut forged = vec![own.sign(&forger.header.to_string(), &forger.claims.to_string())];
-    for maker in [&own, &forger] {
+    let mut forged = vec![own.sign(&insider.header.to_string(), &insider.claims.to_string())];
+    for maker in [&own, &insider] {
         for (name, value) in [
             ("jwk", jwk.clone()),
             ("jku", json!(url)),
@@ -189,8 +189,8 @@ async fn jwt_04_jwt_05_jwt_06_jwt_08_no_header_leads_elsewhere() {
             forged.push(maker.header(name, value));
         }
     }
-    let unkeyed = with(&forger.header, "kid", Value::Null);
-    forged.push(own.sign(&with(&unkeyed, "jwk", jwk).to_string(), &forger.claims.to_string()));
+    let unkeyed = with(&insider.header, "kid", Value::Null);
+    forged.push(own.sign(&with(&unkeyed, "jwk", jwk).to_string(), &insider.claims.to_string()));
     for kid in [
         Value::Null,
         json!(""),
@@ -208,10 +208,10 @@ async fn jwt_04_jwt_05_jwt_06_jwt_08_no_header_leads_elsewhere() {
         json!("a".repeat(128)),
         json!("a".repeat(129)),
         json!("a".repeat(6000)),
-        json!(forger.header["kid"].as_str().unwrap().to_lowercase()),
-        json!(format!("{} ", forger.header["kid"].as_str().unwrap())),
+        json!(insider.header["kid"].as_str().unwrap().to_lowercase()),
+        json!(format!("{} ", insider.header["kid"].as_str().unwrap())),
     ] {
-        forged.push(forger.header("kid", kid));
+        forged.push(insider.header("kid", kid));
     }
     for typ in [
         Value::Null,
@@ -222,7 +222,7 @@ async fn jwt_04_jwt_05_jwt_06_jwt_08_no_header_leads_elsewhere() {
         json!(1),
         json!(["at+jwt"]),
     ] {
-        forged.push(forger.header("typ", typ));
+        forged.push(insider.header("typ", typ));
     }
     assert_refused(&served, forged).await;
     assert!(canary.accept().is_err(), "the address in the token was asked");
@@ -231,23 +231,24 @@ async fn jwt_04_jwt_05_jwt_06_jwt_08_no_header_leads_elsewhere() {
 #[tokio::test]
 async fn jwt_07_jwt_09_jwt_10_every_claim_is_needed_typed_and_exact() {
     let served = Served::sqlite().await;
-    let forger = Forger::insider(&served).await;
+    let insider = Forger::insider(&served).await;
     let (now, url) = (NOW.seconds(), served.public_url.clone());
     let mut forged = Vec::new();
     for name in ["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope"] {
-        forged.push(forger.claim(name, Value::Null));
+        forged.push(insider.claim(name, Value::Null));
         for wrong in [json!({}), json!(true), json!("")] {
-            forged.push(forger.claim(name, wrong));
+            forged.push(insider.claim(name, wrong));
         }
-        let null = with(&forger.claims, name, json!("@")).to_string().replace("\"@\"", "null");
-        forged.push(forger.sign(&forger.header.to_string(), &null));
+        let null = with(&insider.claims, name, json!("@")).to_string().replace("\"@\"", "null");
+        forged.push(insider.sign(&insider.header.to_string(), &null));
     }
     for name in ["exp", "iat", "nbf"] {
         for wrong in
             ["\"1795000000\"", "1e400", "-1", "1795000000.5", "99999999999999999999", "[1]"]
         {
-            let claims = with(&forger.claims, name, json!("@")).to_string().replace("\"@\"", wrong);
-            forged.push(forger.sign(&forger.header.to_string(), &claims));
+            let claims =
+                with(&insider.claims, name, json!("@")).to_string().replace("\"@\"", wrong);
+            forged.push(insider.sign(&insider.header.to_string(), &claims));
         }
     }
     for (name, values) in [
@@ -285,29 +286,29 @@ async fn jwt_07_jwt_09_jwt_10_every_claim_is_needed_typed_and_exact() {
         ("iat", vec![json!(now + 6), json!(now + 9000)]),
         ("roles", vec![json!("admin"), json!([1])]),
     ] {
-        forged.extend(values.into_iter().map(|value| forger.claim(name, value)));
+        forged.extend(values.into_iter().map(|value| insider.claim(name, value)));
     }
     assert_refused(&served, forged).await;
     for (name, edge) in [("exp", now + 1), ("nbf", now + 5), ("iat", now + 5)] {
-        assert_eq!(ask(&served, &forger.claim(name, json!(edge))).await.status, 200, "{name}");
+        assert_eq!(ask(&served, &insider.claim(name, json!(edge))).await.status, 200, "{name}");
     }
     // Somebody else's session with one's own name.
     let bob = register(&served, "bob@example.org").await;
-    assert_refused(&served, vec![forger.claim("sid", json!(bob.session_id.to_string()))]).await;
+    assert_refused(&served, vec![insider.claim("sid", json!(bob.session_id.to_string()))]).await;
     // JWT-20: a role in the token opens nothing and shows nowhere.
-    let admin = ask(&served, &forger.claim("roles", json!(["admin"]))).await;
+    let admin = ask(&served, &insider.claim("roles", json!(["admin"]))).await;
     assert_eq!((admin.status, &admin.body["roles"]), (200, &json!([])));
-    served.app.advance(Duration::from_secs(900));
-    assert_refused(&served, vec![forger.token.clone()]).await;
+    served.app.advance(Duration::from_mins(15));
+    assert_refused(&served, vec![insider.token.clone()]).await;
 }
 
 #[tokio::test]
 async fn jwt_17_only_the_strict_compact_form_is_read() {
     let served = Served::sqlite().await;
-    let forger = Forger::insider(&served).await;
-    let token = &forger.token;
+    let insider = Forger::insider(&served).await;
+    let token = &insider.token;
     let parts: Vec<&str> = token.split('.').collect();
-    let (header, claims) = (forger.header.to_string(), forger.claims.to_string());
+    let (header, claims) = (insider.header.to_string(), insider.claims.to_string());
     let mut forged: Vec<String> =
         (1..token.len()).step_by(41).map(|end| token[..end].to_owned()).collect();
     let flipped = |at: usize| {
@@ -320,7 +321,7 @@ async fn jwt_17_only_the_strict_compact_form_is_read() {
     let double = header.replacen('{', "{\"alg\":\"none\",", 1);
     let wide = json!({ "protected": parts[0], "payload": parts[1], "signature": parts[2] });
     let long = Map::from_iter([("x".to_owned(), json!("x".repeat(8000)))]);
-    let mut padded = forger.claims.as_object().unwrap().clone();
+    let mut padded = insider.claims.as_object().unwrap().clone();
     padded.extend(long);
     forged.extend([
         format!("{token}."),
@@ -334,13 +335,13 @@ async fn jwt_17_only_the_strict_compact_form_is_read() {
         "a.b.c".into(),
         encode(token),
         encode(wide.to_string()),
-        forger.sign(&double, &claims),
-        forger.sign(&header, &claims.replacen('{', "{\"exp\":1,", 1)),
-        forger.sign(&header, &format!("[{claims}]")),
-        forger.sign(&header, "null"),
-        forger.sign(&format!("[{header}]"), &claims),
-        forger.sign(&header, &format!("{claims}x")),
-        forger.sign(&header, &Value::Object(padded).to_string()),
+        insider.sign(&double, &claims),
+        insider.sign(&header, &claims.replacen('{', "{\"exp\":1,", 1)),
+        insider.sign(&header, &format!("[{claims}]")),
+        insider.sign(&header, "null"),
+        insider.sign(&format!("[{header}]"), &claims),
+        insider.sign(&header, &format!("{claims}x")),
+        insider.sign(&header, &Value::Object(padded).to_string()),
     ]);
     assert_refused(&served, forged).await;
     // HTTP-14: what stands in the header and is no token.

@@ -8,14 +8,22 @@ use serde_json::Value;
 use crate::support::app::Person;
 use crate::support::serve::Served;
 
+mod bodies;
+mod calls;
 mod claims;
+mod document;
 mod enumeration;
+mod failing;
 mod forged;
+mod framing;
 mod logout;
 mod mailed_tokens;
 mod main_flow;
+mod me;
+mod members;
 mod metadata;
 mod races;
+mod requests;
 mod sessions;
 
 /// The moment at which the clock of the tests stands, as answers write it.

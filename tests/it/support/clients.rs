@@ -225,10 +225,10 @@ const ALWAYS: [(&str, &str); 4] = [
 impl Judge {
     #[track_caller]
     fn judge(&self, method: &str, target: &str, answer: &Answer) {
-        let path = target.split(['?', '#']).next().unwrap_or_default();
+        let path = &plain(target.split(['?', '#']).next().unwrap_or_default());
         assert!(self.may_fail || answer.status < 500, "{method} {target}: {answer:?}");
         let is_page = PAGES.iter().any(|page| path.starts_with(page)) && answer.status < 400;
-        self.judge_headers(path, is_page, answer);
+        judge_headers(path, is_page, answer);
         if answer.status >= 400 && method != "HEAD" {
             self.judge_problem(path, answer);
         }
@@ -238,27 +238,6 @@ impl Judge {
             let found = untruths(&self.document, Seen { method, path, status, headers, body });
             assert!(found.is_empty(), "{method} {target}: {found:?}: {answer:?}");
         }
-    }
-
-    #[track_caller]
-    fn judge_headers(&self, path: &str, is_page: bool, answer: &Answer) {
-        for (name, value) in ALWAYS {
-            assert_eq!(answer.header(name), Some(value), "{path} {name}");
-        }
-        if !is_page {
-            let policy = "default-src 'none'; frame-ancestors 'none'";
-            assert_eq!(answer.header("content-security-policy"), Some(policy), "{path}");
-            let is_kept = path.starts_with("/.well-known/") && answer.status == 200;
-            let kept = if is_kept { "public, max-age=300" } else { "no-store" };
-            assert_eq!(answer.header("cache-control"), Some(kept), "{path}");
-        }
-        assert_eq!(answer.header("server"), None, "{path}");
-        assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "{path}");
-        let mut names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        let all = names.len();
-        names.dedup();
-        assert_eq!(names.len(), all, "a header stands twice: {answer:?}");
     }
 
     #[track_caller]
@@ -276,6 +255,41 @@ impl Judge {
         let has_errors = answer.body.get("errors").is_some();
         assert_eq!(has_errors, ["validation_failed", "value_taken"].contains(&code), "{answer:?}");
     }
+}
+
+#[track_caller]
+fn judge_headers(path: &str, is_page: bool, answer: &Answer) {
+    for (name, value) in ALWAYS {
+        assert_eq!(answer.header(name), Some(value), "{path} {name}");
+    }
+    if !is_page {
+        let policy = "default-src 'none'; frame-ancestors 'none'";
+        assert_eq!(answer.header("content-security-policy"), Some(policy), "{path}");
+        let is_kept = path.starts_with("/.well-known/") && answer.status == 200;
+        let kept = if is_kept { "public, max-age=300" } else { "no-store" };
+        assert_eq!(answer.header("cache-control"), Some(kept), "{path}");
+    }
+    assert_eq!(answer.header("server"), None, "{path}");
+    assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "{path}");
+    let mut names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all, "a header stands twice: {answer:?}");
+}
+
+/// The path with its encoded letters as letters: the same path (RFC 3986, section 6.2.2.2).
+fn plain(path: &str) -> String {
+    let mut pieces = path.split('%');
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let letter = piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match letter.filter(u8::is_ascii_alphanumeric) {
+            Some(letter) => plain.extend([&char::from(letter).to_string(), &piece[2..]]),
+            None => plain.extend(["%", piece]),
+        }
+    }
+    plain
 }
 
 /// Somebody who writes bytes.
@@ -320,7 +334,11 @@ impl Raw {
         } else {
             self.judge.judge(method, target, &answer);
         }
-        let rest = tokio::time::timeout(Duration::from_secs(2), socket.read(&mut [0; 1])).await;
+        if !is_bare && answer.header("connection") != Some("close") {
+            return RawAnswer { answer, is_closed: false };
+        }
+        let mut piece = [0; 1];
+        let rest = tokio::time::timeout(Duration::from_secs(5), socket.read(&mut piece)).await;
         RawAnswer { answer, is_closed: matches!(rest, Ok(Ok(0) | Err(_))) }
     }
 }
