@@ -86,32 +86,38 @@ async fn ses_05_fifty_refreshes_over_two_instances_leave_one_live_token() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eml_17_two_instances_share_the_queue_and_send_each_mail_once() {
     const MAILS: usize = 40;
+    // Whichever looks first may take all that is there: more comes until both had some.
+    const ROUNDS: usize = 10;
     let Some(database) = TestDatabase::postgres().await else { return };
     let services = two(&database).await;
-    let mut signups = JoinSet::new();
-    for n in 0..MAILS {
-        let client = services[n % 2].client();
-        let sign_up = async move { sign_up(&client, &format!("u{n}@example.org")).await };
-        signups.spawn(async move { assert_eq!(sign_up.await.unwrap().status, 202) });
-    }
-    while let Some(ended) = signups.join_next().await {
-        ended.unwrap();
-    }
-    let began = Instant::now();
-    while database.count("SELECT COUNT(*) FROM jobs WHERE state <> 'done'").await > 0 {
-        assert!(began.elapsed() < Duration::from_secs(20), "jobs are left");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    let counts = || services.each_ref().map(|service| service.mails().len());
+    let mut sent = 0;
+    while sent == 0 || counts().contains(&0) {
+        assert!(sent < MAILS * ROUNDS, "one did all the work: {:?}", counts());
+        let mut signups = JoinSet::new();
+        for n in sent..sent + MAILS {
+            let client = services[n % 2].client();
+            let sign_up = async move { sign_up(&client, &format!("u{n}@example.org")).await };
+            signups.spawn(async move { assert_eq!(sign_up.await.unwrap().status, 202) });
+        }
+        while let Some(ended) = signups.join_next().await {
+            ended.unwrap();
+        }
+        sent += MAILS;
+        let began = Instant::now();
+        while database.count("SELECT COUNT(*) FROM jobs WHERE state <> 'done'").await > 0 {
+            assert!(began.elapsed() < Duration::from_secs(20), "jobs are left");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
     let mut files = BTreeSet::new();
     let mut addresses = BTreeSet::new();
-    let counts = services.each_ref().map(|service| service.mails().len());
     for mail in services.iter().flat_map(Service::mails) {
         assert!(files.insert(mail.file.clone()), "{} was sent by both", mail.file);
         assert!(addresses.insert(mail.to.clone()), "{} has two mails", mail.to);
     }
-    assert_eq!(addresses.len(), MAILS);
-    assert!(counts.iter().all(|count| *count > 0), "one did all the work: {counts:?}");
+    assert_eq!(addresses.len(), sent);
     let first_tries = "SELECT COUNT(*) FROM jobs WHERE attempts = 1";
-    assert_eq!(database.count(first_tries).await, i64::try_from(MAILS).unwrap());
+    assert_eq!(database.count(first_tries).await, i64::try_from(sent).unwrap());
     assert_invariants(&database).await;
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use portcullis::app::App;
 use portcullis::app::open::OpenError;
+use portcullis::app::{App, watch};
 use portcullis::crypto::keys::PrivateKey;
 use portcullis::domain::event::Actor;
 use portcullis::domain::keys::{KeyState, SigningAlgorithm};
+use portcullis::flows::authenticate;
 use portcullis::flows::keys::{self, KeysError};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::app::{Person, TestApp};
 
@@ -117,6 +119,30 @@ on_every_backend! {
         assert!(matches!(unknown, Err(KeysError::NotFound)));
         assert!(app.refresh(tokens.refresh_token.expose()).await.is_ok());
         app.assert_invariants().await;
+    }
+
+    async fn jwt_13_the_watch_of_another_instance_refuses_what_a_revoked_key_signed(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let tokens = app.register(&Person::new("ann@example.org")).await;
+        let other = app.another(&[]).await;
+        let asked = || authenticate::authenticate(&other, &tokens.access_token);
+        asked().await.unwrap();
+        keys::revoke(&app.app, Actor::System, signs(&app.app)).await.unwrap();
+        assert!(app.authenticate(&tokens.access_token).await.is_err(), "here it is refused at once");
+        asked().await.expect("the other instance has not read the table again");
+
+        let stop = CancellationToken::new();
+        let watch = other.tasks.spawn(watch::watch(Arc::clone(&other), stop.clone()));
+        let began = Instant::now();
+        while asked().await.is_ok() {
+            assert!(began.elapsed() < Duration::from_secs(10), "the watch reads no keys");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stop.cancel();
+        watch.await.unwrap();
+        // And what is signed from now on is taken by both.
+        let tokens = app.log_in(&Person::new("ann@example.org")).await.unwrap();
+        authenticate::authenticate(&other, &tokens.access_token).await.unwrap();
     }
 
     async fn jwt_12_a_revoked_successor_leaves_the_signing_key_signing(db: TestDatabase) {
