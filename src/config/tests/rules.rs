@@ -242,10 +242,22 @@ fn a_postgresql_on_this_host_keeps_a_core() {
 }
 
 #[test]
-fn what_is_not_built_yet_cannot_be_chosen() {
-    edges("PORTCULLIS__SIGNUP__MODE", &[("open", true), ("invite", false), ("closed", false)]);
-    let words = [("required", true), ("optional", false)];
+fn modes_are_words_of_a_list() {
+    edges(
+        "PORTCULLIS__SIGNUP__MODE",
+        &[("open", true), ("invite", true), ("closed", true), ("shut", false)],
+    );
+    let words = [("required", true), ("optional", true), ("never", false)];
     edges("PORTCULLIS__SIGNUP__EMAIL_VERIFICATION", &words);
+    edges("PORTCULLIS__LIMITS__ENABLED", &[("true", true), ("false", true), ("no", false)]);
+    edges("PORTCULLIS__PASSWORD__RESET_LIFETIME", &[("1h", true), ("61m", false), ("0s", false)]);
+    let production = [
+        ("PORTCULLIS__ENVIRONMENT", "production"),
+        ("PORTCULLIS__MASTER_KEY", "yhGpPW5zVLDMCvJ+YkE1rN3qQ0bSx7fTuAi2hRmZdOw="),
+        ("PORTCULLIS__LIMITS__ENABLED", "false"),
+    ];
+    let report = with(production).unwrap_err();
+    assert!(report.faults().iter().any(|fault| fault.key == "limits.enabled"), "{report}");
     edges("PORTCULLIS__MAIL__TRANSPORT", &[("file", true), ("off", true), ("smtp", false)]);
 }
 
