@@ -69,6 +69,7 @@ pub async fn create_user(
         username: account.username.as_ref().map(|name| name.typed().to_owned()),
         profile: account.profile,
         is_pending: false,
+        invited_until: None,
         created_at: stamp.now,
     };
     let change = Creation {

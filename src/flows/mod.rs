@@ -2,6 +2,7 @@
 
 pub mod authenticate;
 pub mod create_user;
+pub mod idempotency;
 pub mod keys;
 pub mod login;
 pub mod logout;
@@ -11,6 +12,7 @@ pub mod refresh;
 pub mod resend;
 pub mod sessions;
 pub mod signup;
+mod signup_at_once;
 mod stamp;
 pub mod tokens;
 pub mod verify_email;

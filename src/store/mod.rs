@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod events;
 mod fault;
 mod handles;
+pub mod idempotency_keys;
 pub mod jobs;
 pub mod migrate;
 pub mod one_time_tokens;
