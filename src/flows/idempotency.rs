@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::crypto::seal::Place;
-use crate::store::idempotency_keys::{self, Claim, Known, StoredKey};
 use crate::store::Writer;
+use crate::store::idempotency_keys::{self, Claim, Known, StoredKey};
 use crate::{Fault, deadline};
 
 /// LIMIT: api.md section 1: so long the first answer is given again.
@@ -90,12 +90,10 @@ pub async fn begin(app: &App, presented: &Presented<'_>) -> Result<Begun, Idempo
     let lease = deadline::current()
         .map_or(LEASE_MAX, |until| until.saturating_duration_since(Instant::now()));
     // SECURITY: PWD-16. Keyed: the body holds a password, and a plain digest of it could be guessed.
-    let body = zeroize::Zeroizing::new(serde_json::to_vec(presented.body).map_err(Fault::internal)?);
+    let body =
+        zeroize::Zeroizing::new(serde_json::to_vec(presented.body).map_err(Fault::internal)?);
     let claim = Claim {
-        stored: StoredKey {
-            scope: scope(app, presented),
-            key: presented.key.to_owned(),
-        },
+        stored: StoredKey { scope: scope(app, presented), key: presented.key.to_owned() },
         request: app.sealer.keyed_hash("idempotency_request", &body).to_vec(),
         owner: app.random.uuid(now),
         lease_until: now.plus(lease),
@@ -150,7 +148,11 @@ impl Held {
     /// Keeps an answer that goes with no effect.
     pub async fn end(&self, app: &App, kept: &Kept) -> Result<(), Fault> {
         let keep = self.keep(app, kept)?;
-        app.store.write(keep, |tx, keep| Box::pin(async move { keep.store(tx).await.map(|_is_ours| ()) })).await
+        app.store
+            .write(keep, |tx, keep| {
+                Box::pin(async move { keep.store(tx).await.map(|_is_ours| ()) })
+            })
+            .await
     }
 
     /// Gives the key up: the next call with it is the first.

@@ -11,9 +11,7 @@ use crate::domain::password_hash::PasswordHash;
 use crate::domain::user::{Roles, User};
 use crate::flows::Stamp;
 use crate::flows::idempotency::Keep;
-use crate::flows::signup::{
-    Once, SignedUp, Signup, SignupError, VerifyLetter, keep_answer,
-};
+use crate::flows::signup::{Once, SignedUp, Signup, SignupError, VerifyLetter, keep_answer};
 use crate::flows::tokens::Opening;
 use crate::store::unique_values::{self, USERNAME};
 use crate::store::users::{self, NewUser};

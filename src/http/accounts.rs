@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use super::answer::{Json, json};
-use super::idempotency;
 use super::body::Body;
 use super::context::Client;
+use super::idempotency;
 use super::problem::{Kind, Problem};
 use super::views::{Accepted, AcceptedAnswer, Profile, SignedUpAnswer, TokenAnswer};
 use crate::Fault;
@@ -20,9 +20,9 @@ use crate::domain::email::{CanonicalEmail, EmailAddress};
 use crate::domain::fields::FieldFault;
 use crate::domain::profile::Writer;
 use crate::domain::username::Username;
+use crate::flows::idempotency::{Begun, Held, Kept, Presented, begin};
 use crate::flows::passwords::check_new;
 use crate::flows::resend::resend as flow_resend;
-use crate::flows::idempotency::{Begun, Held, Kept, Presented, begin};
 use crate::flows::signup::{Once, SignedUp, Signup, SignupError, signup as flow_signup};
 use crate::flows::verify_email::{Proof, VerifyError, verify_email as flow_verify};
 
@@ -155,7 +155,9 @@ fn signed_up(app: &App, done: &SignedUp) -> Result<HttpResponse, Problem> {
             let status = StatusCode::from_u16(status).map_err(Fault::internal)?;
             Ok(json(status, &body))
         }
-        Kept::Conflict { .. } => Err(Fault::internal("a signup that succeeded is no conflict").into()),
+        Kept::Conflict { .. } => {
+            Err(Fault::internal("a signup that succeeded is no conflict").into())
+        }
     }
 }
 

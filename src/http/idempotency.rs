@@ -9,8 +9,8 @@ use utoipa::IntoParams;
 use super::answer::json;
 use super::problem::{Kind, Problem, REPLAYED};
 use crate::domain::fields::{FieldCode, FieldFault};
-use crate::flows::idempotency::{IdempotencyError, Kept};
 use crate::fault::Fault;
+use crate::flows::idempotency::{IdempotencyError, Kept};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -50,7 +50,9 @@ pub(crate) fn again(kept: Kept) -> Result<HttpResponse, Problem> {
         Kept::Answer { status, body } => {
             let status = StatusCode::from_u16(status).map_err(Fault::internal)?;
             let mut answer = json(status, &body);
-            answer.headers_mut().insert(HeaderName::from_static(REPLAYED), HeaderValue::from_static("true"));
+            answer
+                .headers_mut()
+                .insert(HeaderName::from_static(REPLAYED), HeaderValue::from_static("true"));
             Ok(answer)
         }
         Kept::Conflict { code, pointers } => {

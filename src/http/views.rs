@@ -201,7 +201,10 @@ pub struct SignedUpAnswer {
 impl SignedUpAnswer {
     /// What its user is told.
     pub fn new(app: &App, user: &User, tokens: &Tokens) -> Self {
-        Self { user: UserView::new(user, &app.schema, Reader::User), tokens: TokenAnswer::new(tokens) }
+        Self {
+            user: UserView::new(user, &app.schema, Reader::User),
+            tokens: TokenAnswer::new(tokens),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod conflicts;
 mod credentials;
 mod handles;
+mod idempotency_keys;
 mod jobs;
 mod migrations;
 mod postgres;
