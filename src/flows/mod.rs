@@ -12,6 +12,7 @@ pub mod sessions;
 pub mod signup;
 mod stamp;
 pub mod tokens;
+pub mod unique;
 pub mod verify_email;
 
 pub(crate) use stamp::JOB_PAYLOAD;
