@@ -15,6 +15,7 @@ pub mod signup;
 mod signup_at_once;
 mod stamp;
 pub mod tokens;
+pub mod unique;
 pub mod verify_email;
 
 pub(crate) use stamp::JOB_PAYLOAD;

@@ -189,8 +189,7 @@ pub(crate) async fn verify(
     let password = password.map_err(|error| Problem::validation(vec![error.at("/password")]))?;
     let proof = Proof { token: body.token, password, origin: client.into() };
     let verified = flow_verify(&app, proof).await?;
-    let answer = TokenAnswer::new(&verified.tokens);
-    Ok(Json(if verified.is_username_dropped { answer.without_username() } else { answer }))
+    Ok(Json(TokenAnswer::new(&verified.tokens).without(&verified.dropped)))
 }
 
 /// Whom to mail again.

@@ -56,7 +56,13 @@ const ROWS_API: &[Row] = &[
         Verb::Patch,
         "/v1/me",
         || web::route().to(me::patch),
-        &[Kind::UsernameTaken, Kind::VersionConflict, Kind::IfMatchRequired, Kind::Overloaded],
+        &[
+            Kind::UsernameTaken,
+            Kind::ValueTaken,
+            Kind::VersionConflict,
+            Kind::IfMatchRequired,
+            Kind::Overloaded,
+        ],
     ),
     Row::new(
         Verb::Get,

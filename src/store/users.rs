@@ -75,7 +75,7 @@ statements! {
          WHERE id = $1 AND version = $2 AND invited_until IS NOT NULL AND email_verified_at IS NULL
            AND suspended_at IS NULL AND deleted_at IS NULL",
     );
-    DROP_USERNAME = Sql::both("UPDATE users SET username = NULL WHERE id = $1");
+    KEEP_WISHES = Sql::both("UPDATE users SET username = $2, profile = $3 WHERE id = $1");
     UPDATE_SHOWN = Sql::both(
         "UPDATE users SET username = $2, profile = $3, updated_at = $4, version = version + 1
          WHERE id = $1 AND version = $5",
@@ -208,9 +208,14 @@ pub async fn take_invited(tx: &mut Writer, taken: &User, version: i64) -> Result
     Ok(rows == 1)
 }
 
-/// Forgets the wish for a username that somebody else holds by now.
-pub async fn drop_username(tx: &mut Writer, id: UserId) -> Result<(), Fault> {
-    execute!(tx, DROP_USERNAME, id).map(|_rows| ())
+/// Leaves `id` with these values, the rest being somebody else's by now; the version was counted up with the proof.
+pub async fn keep_wishes(
+    tx: &mut Writer,
+    id: UserId,
+    username: Option<&str>,
+    profile: &Map<String, Value>,
+) -> Result<(), Fault> {
+    execute!(tx, KEEP_WISHES, id, username, Json(profile)).map(|_rows| ())
 }
 
 /// Changes what the user shows; `false` if it is not at `version` any more.

@@ -4,3 +4,4 @@ mod accounts;
 mod keys;
 mod races;
 mod refresh;
+mod unique;

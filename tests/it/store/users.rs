@@ -169,12 +169,19 @@ on_every_backend! {
         assert!(!verify(&store, &user, NOW, "first").await, "verified already");
     }
 
-    async fn a_wish_for_a_username_is_dropped(db: TestDatabase) {
+    async fn wishes_that_others_have_are_dropped(db: TestDatabase) {
         let store = db.store().await;
         let user = NewUser { username: Some("ann".into()), ..pending_user(1) };
         assert!(insert(&store, user.clone()).await);
-        store.write(user.id, |tx, id| Box::pin(users::drop_username(tx, *id))).await.unwrap();
-        assert_eq!(find(&store, user.id).await.unwrap().username, None);
+        insert_user(&store, &pending_user(2)).await;
+        let before = find(&store, user.id).await.unwrap();
+        store.write(user.id, |tx, id| Box::pin(async move {
+            users::keep_wishes(tx, *id, None, &object(json!({ "bio": "x" }))).await
+        })).await.unwrap();
+        let profile = object(json!({ "bio": "x" }));
+        let kept = User { username: None, profile, ..before };
+        assert_eq!(find(&store, user.id).await.unwrap(), kept, "the version is the proof's");
+        assert_eq!(find(&store, UserId(uuid(2))).await.unwrap().profile, pending_user(2).profile);
     }
 
     async fn a_change_of_what_is_shown_needs_the_version_that_was_seen(db: TestDatabase) {
