@@ -5,6 +5,7 @@ pub mod create_user;
 pub mod keys;
 pub mod login;
 pub mod logout;
+pub mod mails;
 pub mod me;
 pub mod refresh;
 pub mod resend;

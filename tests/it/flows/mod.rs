@@ -2,5 +2,6 @@
 
 mod accounts;
 mod keys;
+mod mails;
 mod races;
 mod refresh;

@@ -4,6 +4,7 @@ mod conflicts;
 mod credentials;
 mod handles;
 mod jobs;
+mod mail_allowances;
 mod migrations;
 mod postgres;
 mod sessions;
