@@ -7,6 +7,7 @@ pub mod login;
 pub mod logout;
 pub mod mails;
 pub mod me;
+pub mod passwords;
 pub mod refresh;
 pub mod resend;
 pub mod sessions;
