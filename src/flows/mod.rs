@@ -6,6 +6,7 @@ pub mod idempotency;
 pub mod keys;
 pub mod login;
 pub mod logout;
+pub mod mails;
 pub mod me;
 pub mod passwords;
 pub mod refresh;

@@ -9,7 +9,7 @@ use crate::crypto::random;
 use crate::domain::email::EmailAddress;
 use crate::domain::event::{Action, Actor, Subject};
 use crate::domain::ids::UserId;
-use crate::domain::job::{Letter, Mail, Task};
+use crate::domain::job::{Letter, Mail};
 use crate::domain::password::PlainPassword;
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::session::Origin;
@@ -17,14 +17,14 @@ use crate::domain::signup::{EmailVerification, SignupMode};
 use crate::domain::token::{TokenKind, TokenSecret};
 use crate::domain::user::{Status, User};
 use crate::domain::username::Username;
-use crate::flows::Stamp;
 use crate::flows::idempotency::{Held, Keep, Kept};
 use crate::flows::signup_at_once::signup_at_once;
 use crate::flows::tokens::Tokens;
-use crate::store::one_time_tokens::{self, NewOneTimeToken, Purpose};
+use crate::flows::{Stamp, mails};
+use crate::store::one_time_tokens::{NewOneTimeToken, Purpose};
 use crate::store::unique_values::{self, USERNAME};
 use crate::store::users::{self, NewUser};
-use crate::store::{Writer, credentials, events, jobs};
+use crate::store::{Writer, credentials, events};
 use crate::{Fault, deadline};
 
 /// What somebody signs up with; each value is valid by itself.
@@ -161,7 +161,8 @@ impl VerifyLetter {
         }
     }
 
-    /// Makes the token the one that proves the mailbox, and enqueues its mail.
+    /// Makes the token the one that proves the mailbox, and enqueues its mail; or, where the mailbox has had enough,
+    /// leaves the token that was mailed last.
     pub async fn post(
         &self,
         tx: &mut Writer,
@@ -177,13 +178,12 @@ impl VerifyLetter {
             created_at: self.stamp.now,
             expires_at: self.stamp.now.plus(self.lifetime),
         };
-        one_time_tokens::replace(tx, &token).await?;
         let letter = Letter::Verify {
             token: self.secret.expose().to_owned(),
             lifetime_s: self.lifetime.as_secs(),
         };
-        let mail = Task::Mail(Mail { to: email.to_owned(), user_id: user, letter });
-        jobs::enqueue(tx, &self.stamp.job(&mail)?).await.map(|_is_new| ())
+        let mail = Mail { to: email.to_owned(), user_id: user, letter };
+        mails::post_token(tx, &self.stamp, &token, mail).await.map(|_is_posted| ())
     }
 }
 
@@ -230,10 +230,11 @@ async fn finish(tx: &mut Writer, new: &NewSignup, id: UserId, action: Action) ->
 
 /// SECURITY: EML-08. The notice goes to the stored address, and holds no token.
 async fn notify_owner(tx: &mut Writer, new: &NewSignup, owner: &User) -> Result<(), Fault> {
-    if owner.status() != Status::Active {
-        return Ok(());
-    }
-    let letter = Letter::AlreadyRegistered;
-    let notice = Task::Mail(Mail { to: owner.email.clone(), user_id: owner.id, letter });
-    jobs::enqueue(tx, &new.stamp.job(&notice)?).await.map(|_is_new| ())
+    let letter = match owner.status() {
+        Status::Active => Letter::AlreadyRegistered,
+        Status::Deleted => Letter::AddressHeld,
+        Status::Suspended | Status::Unverified => return Ok(()),
+    };
+    let notice = Mail { to: owner.email.clone(), user_id: owner.id, letter };
+    mails::post(tx, &new.stamp, notice).await.map(|_is_posted| ())
 }

@@ -9,6 +9,7 @@ mod fault;
 mod handles;
 pub mod idempotency_keys;
 pub mod jobs;
+pub mod mail_allowances;
 pub mod migrate;
 pub mod one_time_tokens;
 mod postgres;
