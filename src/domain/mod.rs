@@ -14,5 +14,6 @@ pub mod profile;
 pub mod session;
 pub mod time;
 pub mod token;
+pub mod trail;
 pub mod user;
 pub mod username;

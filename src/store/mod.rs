@@ -8,6 +8,7 @@ pub mod events;
 mod fault;
 mod handles;
 pub mod jobs;
+pub mod leases;
 pub mod migrate;
 pub mod one_time_tokens;
 mod postgres;

@@ -4,6 +4,7 @@ mod conflicts;
 mod credentials;
 mod handles;
 mod jobs;
+mod leases;
 mod migrations;
 mod postgres;
 mod sessions;

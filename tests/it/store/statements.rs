@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis::store::{
-    Conn, Read, Sql, credentials, events, jobs, one_time_tokens, refresh_tokens, roles, sessions,
-    signing_keys, unique_values, users,
+    Conn, Read, Sql, credentials, events, jobs, leases, one_time_tokens, refresh_tokens, roles,
+    sessions, signing_keys, unique_values, users,
 };
 use sqlx::{Executor, SqlSafeStr};
 
@@ -14,6 +14,7 @@ const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("credentials.rs", credentials::ALL),
     ("events.rs", events::ALL),
     ("jobs.rs", jobs::ALL),
+    ("leases.rs", leases::ALL),
     ("one_time_tokens.rs", one_time_tokens::ALL),
     ("refresh_tokens.rs", refresh_tokens::ALL),
     ("roles.rs", roles::ALL),
