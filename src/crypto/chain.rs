@@ -4,13 +4,14 @@
 //! details have a key of their own, which is erased with them.
 
 use aws_lc_rs::{constant_time, hmac};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::Fault;
 use crate::crypto::random::Random;
 use crate::crypto::seal::{Place, Sealer};
 use crate::domain::time::Timestamp;
-use crate::domain::trail::{Hash, Line};
+use crate::domain::trail::{Details, Hash, Line, details_spelled};
 
 /// The cell that the key is sealed in.
 const PLACE: Place<'_> = Place::new("event_chain_root.sealed_key", b"1");
@@ -54,6 +55,13 @@ impl ChainKey {
     fn mac(&self, purpose: u8, bytes: &[u8]) -> Hash {
         keyed(&self.0[..], &[&[purpose], bytes].concat())
     }
+}
+
+/// Tells whether stored details are those that an event was written with.
+pub fn are_details(details: &Details, hash: &[u8]) -> bool {
+    let (Some(key), Value::Object(data)) = (&details.hash_key, &details.data) else { return false };
+    let spelled = details_spelled(details.address.as_deref(), data);
+    is_same(hash, &self::details(key, &spelled))
 }
 
 /// The hash of an event's details (`domain::trail::details_spelled`) under the key of this event.

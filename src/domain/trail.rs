@@ -44,8 +44,10 @@ pub struct Line {
 pub struct Details {
     /// The address that it came from.
     pub address: Option<String>,
-    /// Changed field names and the like.
-    pub data: Map<String, Value>,
+    /// Changed field names and the like: an object, unless somebody changed it.
+    pub data: Value,
+    /// 32 bytes: the key of the event's `details_hash`.
+    pub hash_key: Option<Vec<u8>>,
 }
 
 /// A stored link of the chain.
@@ -59,6 +61,38 @@ pub struct Entry {
     pub prev_hash: Vec<u8>,
     /// 32 bytes: over everything of the entry and its event.
     pub hash: Vec<u8>,
+}
+
+/// What is stored of one event, and of its place in the chain.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Its place; none until the chain is closed over it.
+    pub entry: Option<Entry>,
+    /// The event; none where an entry has lost its own.
+    pub line: Option<Line>,
+    /// Its details; none once they are erased.
+    pub details: Option<Details>,
+}
+
+/// Where the chain begins: behind the last entry that the retention removed.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Root {
+    /// The key of the chain, sealed under the master key.
+    pub sealed_key: Vec<u8>,
+    /// The last entry that was removed, 0 for none.
+    pub seq: i64,
+    /// 32 bytes: its hash.
+    pub hash: Vec<u8>,
+    /// Nothing younger may be removed.
+    pub removed_before: Timestamp,
+    /// 32 bytes: proves that the service wrote this row.
+    pub mac: Vec<u8>,
+}
+
+/// Lower-case hexadecimal digits, two a byte.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]).collect()
 }
 
 impl Line {

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis::store::{
-    Conn, Read, Sql, credentials, events, jobs, leases, one_time_tokens, refresh_tokens, roles,
-    sessions, signing_keys, unique_values, users,
+    Conn, Read, Sql, credentials, event_chain, events, jobs, leases, one_time_tokens,
+    refresh_tokens, roles, sessions, signing_keys, unique_values, users,
 };
 use sqlx::{Executor, SqlSafeStr};
 
 /// The files of `src/store` with statements, and their lists.
 const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("credentials.rs", credentials::ALL),
+    ("event_chain.rs", event_chain::ALL),
     ("events.rs", events::ALL),
     ("jobs.rs", jobs::ALL),
     ("leases.rs", leases::ALL),
