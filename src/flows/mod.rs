@@ -1,5 +1,6 @@
 //! What the service does: one story a file, read from top to bottom. Ask, hash, one named change, answer.
 
+pub mod audit;
 pub mod authenticate;
 pub mod create_user;
 pub mod idempotency;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub deletion_grace: Duration,
     /// `accounts.unverified_lifetime`.
     pub unverified_lifetime: Duration,
+    /// `audit.retention`; `None` keeps the trail for ever.
+    pub audit_retention: Option<Duration>,
     /// Mails to one mailbox and kind; `None` with `limits.enabled = false`.
     pub mail_limits: Option<MailPolicy>,
 }

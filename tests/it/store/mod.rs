@@ -5,6 +5,7 @@ mod credentials;
 mod handles;
 mod idempotency_keys;
 mod jobs;
+mod leases;
 mod mail_allowances;
 mod migrations;
 mod postgres;

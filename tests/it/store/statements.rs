@@ -9,9 +9,11 @@ use sqlx::{Executor, SqlSafeStr};
 /// The files of `src/store` with statements, and their lists.
 const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("credentials.rs", store::credentials::ALL),
+    ("event_chain.rs", store::event_chain::ALL),
     ("events.rs", store::events::ALL),
     ("idempotency_keys.rs", store::idempotency_keys::ALL),
     ("jobs.rs", store::jobs::ALL),
+    ("leases.rs", store::leases::ALL),
     ("mail_allowances.rs", store::mail_allowances::ALL),
     ("one_time_tokens.rs", store::one_time_tokens::ALL),
     ("refresh_tokens.rs", store::refresh_tokens::ALL),
