@@ -25,7 +25,7 @@ pub use report::{ConfigFault, Report};
 pub use sections::{
     Accounts, Admin, EmailVerification, Environment, Http, Jobs, Mail, MailTransport,
     MasterKeySource, Migrate, Password, Profile, Signup, SignupMode, Store, StoreUrl, Telemetry,
-    Token, TokenAlgorithm,
+    Token,
 };
 
 /// A configuration that holds.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
+use crate::domain::keys::SigningAlgorithm;
 use crate::telemetry::LogFormat;
 
 /// Whether comforts for a newcomer are in place.
@@ -94,22 +95,11 @@ pub struct Store {
     pub migrate_url: Option<StoreUrl>,
 }
 
-/// The algorithm of the access tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenAlgorithm {
-    /// ECDSA on P-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-    /// RSA with PKCS#1 v1.5, 3072 bits and more.
-    Rs256,
-}
-
 /// `[token]`: access and refresh tokens, their keys.
 #[derive(Clone, Debug)]
 pub struct Token {
     /// Algorithm of the key that is announced next.
-    pub algorithm: TokenAlgorithm,
+    pub algorithm: SigningAlgorithm,
     /// `aud` values, never empty; the first is our own.
     pub audiences: Vec<String>,
     /// Life of an access token, in whole seconds.
