@@ -189,6 +189,7 @@ fn password_policy(config: &Config) -> PasswordPolicy {
     PasswordPolicy {
         min_length: config.password.min_length,
         max_length: config.password.max_length,
+        strength_min: config.password.strength_min,
         product: "portcullis".into(),
         host: host.unwrap_or_default(),
     }
@@ -208,5 +209,14 @@ fn settings_of(config: &Config) -> Settings {
         refresh_reuse_window: token.refresh_reuse_window,
         key_announce: token.key_announce,
         verify_lifetime: config.signup.verify_lifetime,
+        fresh_auth: token.fresh_auth,
+        signup_mode: config.signup.mode,
+        email_verification: config.signup.email_verification,
+        invitation_lifetime: config.signup.invitation_lifetime,
+        reset_lifetime: config.password.reset_lifetime,
+        email_change_lifetime: config.accounts.email_change_lifetime,
+        deletion_grace: config.accounts.deletion_grace,
+        unverified_lifetime: config.accounts.unverified_lifetime,
+        mail_limits: config.limits.enabled.then_some(config.limits.mails),
     }
 }

@@ -23,9 +23,14 @@ use secrecy::SecretString;
 
 pub use report::{ConfigFault, Report};
 pub use sections::{
+<<<<<<< HEAD
     Accounts, Admin, EmailVerification, Environment, Http, Jobs, Mail, MailTransport,
     MasterKeySource, Migrate, Password, Profile, Signup, SignupMode, Store, StoreUrl, Telemetry,
     Token,
+=======
+    Accounts, Admin, Environment, Http, Jobs, Limits, Mail, MailTransport, MasterKeySource,
+    Migrate, Password, Profile, Signup, Store, StoreUrl, Telemetry, Token, TokenAlgorithm,
+>>>>>>> main
 };
 
 /// A configuration that holds.
@@ -55,8 +60,10 @@ pub struct Config {
     pub password: Password,
     /// Who may sign up, and how.
     pub signup: Signup,
-    /// User names.
+    /// User names, and how long accounts stay.
     pub accounts: Accounts,
+    /// Limits of attempts and mails.
+    pub limits: Limits,
     /// The profile schema.
     pub profile: Profile,
     /// How mails leave.

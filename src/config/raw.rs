@@ -24,10 +24,11 @@ pub(super) const SECRETS: [&str; 4] =
 pub(super) enum Value {
     Text(String),
     Integer(i64),
+    Flag(bool),
     List(Vec<String>),
     /// A table with nothing in it.
     Empty,
-    /// A type that no key has: a float, a boolean, a date, a list of lists.
+    /// A type that no key has: a float, a date, a list of lists.
     Other,
 }
 
@@ -126,6 +127,9 @@ fn like(known: &Value, text: &str) -> Value {
         Value::Integer(_) => {
             text.trim().parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Integer)
         }
+        Value::Flag(_) => {
+            text.trim().parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Flag)
+        }
         Value::List(_) => {
             let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
             Value::List(words.map(ToOwned::to_owned).collect())
@@ -166,6 +170,7 @@ fn walk(
             DeValue::String(text) => Value::Text(text.clone().into_owned()),
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
                 .map_or(Value::Other, Value::Integer),
+            DeValue::Boolean(flag) => Value::Flag(*flag),
             DeValue::Array(items) => texts(items).map_or(Value::Other, Value::List),
             _ => Value::Other,
         };

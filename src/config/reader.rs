@@ -43,6 +43,14 @@ impl Reader {
         }
     }
 
+    /// Yes or no.
+    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
+        match self.raw.settings.get(key) {
+            Some(Setting { value: Value::Flag(flag), .. }) => Some(*flag),
+            _ => self.fault(key, "expected true or false"),
+        }
+    }
+
     /// A list of texts.
     pub(super) fn list(&mut self, key: &str) -> Option<Vec<String>> {
         match self.raw.settings.get(key) {

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
 use crate::domain::keys::SigningAlgorithm;
+use crate::domain::signup::{EmailVerification, MailPolicy, SignupMode};
 use crate::telemetry::LogFormat;
 
 /// Whether comforts for a newcomer are in place.
@@ -114,6 +115,8 @@ pub struct Token {
     pub key_announce: Duration,
     /// Age at which a key is reported.
     pub key_max_age: Duration,
+    /// Time after the password was given in which a sign-in counts as fresh.
+    pub fresh_auth: Duration,
     /// The claim `scope`.
     pub user_scope: String,
 }
@@ -125,6 +128,8 @@ pub struct Password {
     pub min_length: usize,
     /// Code points at most.
     pub max_length: usize,
+    /// Guesses at least, as a power of ten.
+    pub strength_min: u32,
     /// argon2id memory.
     pub memory_kib: u32,
     /// argon2id passes.
@@ -135,20 +140,8 @@ pub struct Password {
     pub hash_threads: usize,
     /// Time that a password may wait for a thread.
     pub queue_wait_max: Duration,
-}
-
-/// Who may sign up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignupMode {
-    /// Anybody.
-    Open,
-}
-
-/// What an account needs before it can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EmailVerification {
-    /// A proven mailbox.
-    Required,
+    /// Life of a token that resets a password.
+    pub reset_lifetime: Duration,
 }
 
 /// `[signup]`
@@ -160,6 +153,8 @@ pub struct Signup {
     pub email_verification: EmailVerification,
     /// Life of a verification token.
     pub verify_lifetime: Duration,
+    /// Life of an invitation, and of the account that was made with it.
+    pub invitation_lifetime: Duration,
 }
 
 /// `[accounts]`
@@ -167,6 +162,21 @@ pub struct Signup {
 pub struct Accounts {
     /// User names that nobody may take, in lower case, besides the built-in ones.
     pub reserved_usernames: Vec<String>,
+    /// Time in which a deleted account can be restored.
+    pub deletion_grace: Duration,
+    /// Time that a pending signup is kept.
+    pub unverified_lifetime: Duration,
+    /// Life of the tokens of a change of the address.
+    pub email_change_lifetime: Duration,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Whether anything is limited at all.
+    pub enabled: bool,
+    /// Mails to one mailbox and kind.
+    pub mails: MailPolicy,
 }
 
 /// `[profile]`

@@ -54,6 +54,7 @@ fn text(key: &str, setting: &Setting) -> String {
         Value::List(items) if is_secret && !items.is_empty() => format!("[{}]", quoted("***")),
         Value::Text(text) => quoted(text),
         Value::Integer(number) => number.to_string(),
+        Value::Flag(flag) => flag.to_string(),
         Value::List(items) => {
             let items: Vec<_> = items.iter().map(|item| quoted(item)).collect();
             format!("[{}]", items.join(", "))

@@ -107,7 +107,7 @@ fn cfg_02_a_variable_with_one_underscore_too_few_is_not_passed_over() {
 
 #[test]
 fn cfg_02_keys_of_later_features_and_empty_unknown_sections_are_refused() {
-    for text in ["[limits]\nenabled = true\n", "[cache]\n", "[mail]\nurl = \"smtp://x\"\n"] {
+    for text in ["[cache]\nurl = \"redis://x\"\n", "[cache]\n", "[mail]\nurl = \"smtp://x\"\n"] {
         assert_eq!(with_file(text, []).unwrap_err().faults().len(), 1, "{text}");
     }
     assert!(with_file("[http]\n", []).is_ok(), "a section whose keys are commented out");
@@ -116,7 +116,7 @@ fn cfg_02_keys_of_later_features_and_empty_unknown_sections_are_refused() {
 #[test]
 fn cfg_02_all_faults_are_told_at_once_with_their_origins() {
     let text =
-        "[http]\nlisten = \"nowhere\"\n[password]\nmin_length = 7\n[signup]\nmode = \"closed\"\n";
+        "[http]\nlisten = \"nowhere\"\n[password]\nmin_length = 7\n[signup]\nmode = \"secret\"\n";
     let report = with_file(text, [("PORTCULLIS__JOBS__WORKERS", "none")]).unwrap_err();
     let keys: Vec<_> = report.faults().iter().map(|fault| fault.key.as_str()).collect();
     assert_eq!(keys, ["http.listen", "password.min_length", "signup.mode", "jobs.workers"]);

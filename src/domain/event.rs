@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::ids::{EventId, JobId, SessionId, UserId};
+use super::ids::{EventId, JobId, SessionId, UserId, WebhookId};
 use super::time::Timestamp;
 
 macro_rules! actions {
@@ -29,16 +29,50 @@ actions! {
     UserVerified = "user.verified";
     /// What a user shows was changed.
     UserUpdated = "user.updated";
+    /// An operator barred an account.
+    UserSuspended = "user.suspended";
+    /// An operator let a barred account in again.
+    UserReactivated = "user.reactivated";
+    /// Somebody was invited.
+    UserInvited = "user.invited";
+    /// An account was deleted; it can be restored for a while.
+    UserDeleted = "user.deleted";
+    /// A deleted account was restored.
+    UserRestored = "user.restored";
+    /// An account was erased; a tombstone without personal data stays.
+    UserErased = "user.erased";
+    /// A change of the address was asked for.
+    EmailChangeRequested = "email.change_requested";
+    /// A change of the address was cancelled.
+    EmailChangeCancelled = "email.change_cancelled";
+    /// The address was changed.
+    EmailChanged = "email.changed";
+    /// The password was changed by who knows the old one, or by an operator.
+    PasswordChanged = "password.changed";
+    /// The password was set by who holds the mailbox.
+    PasswordReset = "password.reset";
     /// A pending signup was replaced by a newer one.
     SignupReplaced = "user.signup_replaced";
     /// A login succeeded.
     SessionStarted = "session.started";
     /// A session was ended.
     SessionEnded = "session.ended";
+    /// The password was given again in a session.
+    SessionReauthenticated = "session.reauthenticated";
     /// A retired refresh token came back, and its session was ended.
     TokenReused = "session.token_reused";
     /// A role was granted.
     RoleGranted = "role.granted";
+    /// A role was taken away.
+    RoleRevoked = "role.revoked";
+    /// A webhook endpoint was made.
+    WebhookCreated = "webhook.created";
+    /// A webhook endpoint was changed.
+    WebhookUpdated = "webhook.updated";
+    /// A webhook endpoint was disabled.
+    WebhookDisabled = "webhook.disabled";
+    /// A webhook endpoint was removed.
+    WebhookDeleted = "webhook.deleted";
     /// A successor was announced.
     KeyAnnounced = "key.announced";
     /// A key of an earlier issuer took the successor's place.
@@ -94,15 +128,18 @@ pub enum Subject {
     Key(String),
     /// A job that was given up.
     Job(JobId),
+    /// A webhook endpoint.
+    Webhook(WebhookId),
 }
 
 impl Subject {
-    /// The kind that is stored: `user`, `key`, `job`.
+    /// The kind that is stored: `user`, `key`, `job`, `webhook`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::User(_) => "user",
             Self::Key(_) => "key",
             Self::Job(_) => "job",
+            Self::Webhook(_) => "webhook",
         }
     }
 
@@ -112,6 +149,7 @@ impl Subject {
             Self::User(id) => id.to_string(),
             Self::Key(kid) => kid.clone(),
             Self::Job(id) => id.to_string(),
+            Self::Webhook(id) => id.to_string(),
         }
     }
 }

@@ -38,4 +38,6 @@ ids! {
     JobId;
     /// Names an event of the audit trail.
     EventId;
+    /// Names a webhook endpoint.
+    WebhookId;
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{JobId, UserId};
+use super::signup::MailKind;
 use super::time::Timestamp;
 
 /// What a job is to do. It may run twice, so the second run must be harmless.
@@ -15,6 +16,11 @@ pub enum Task {
     Mail(Mail),
     /// Look whether this address has an account to verify, and if so make its mail (ENU-05).
     ResendVerification {
+        /// The address in the form that is compared.
+        email_canonical: String,
+    },
+    /// Look whether this address has an account whose password can be reset, and if so make its mail (ENU-05).
+    ForgotPassword {
         /// The address in the form that is compared.
         email_canonical: String,
     },
@@ -42,8 +48,81 @@ pub enum Letter {
         /// How long it is good, in seconds.
         lifetime_s: u64,
     },
-    /// Somebody signed up with this address, which has an account.
+    /// Somebody signed up with this address, or wants to move an account to it; it has an account.
     AlreadyRegistered,
+    /// Somebody signed up with this address, whose account is deleted and still holds it.
+    AddressHeld,
+    /// Set a new password.
+    Reset {
+        /// The one-time token.
+        token: String,
+        /// How long it is good, in seconds.
+        lifetime_s: u64,
+    },
+    /// To the new address: confirm that the account moves here.
+    EmailChange {
+        /// The one-time token.
+        token: String,
+        /// How long it is good, in seconds.
+        lifetime_s: u64,
+    },
+    /// To the old address: somebody wants to move the account away from here.
+    EmailChangeRequested {
+        /// The one-time token that cancels it.
+        token: String,
+        /// How long it is good, in seconds.
+        lifetime_s: u64,
+    },
+    /// To the old address: the account has moved.
+    EmailChanged,
+    /// Take the account that was made for this address.
+    Invitation {
+        /// The one-time token.
+        token: String,
+        /// How long it is good, in seconds.
+        lifetime_s: u64,
+    },
+    /// The password was changed, or reset by mail.
+    PasswordChanged,
+    /// An operator set the password; it must be changed at the next login.
+    PasswordSet,
+    /// A login from a device that the account has not seen (EML-11).
+    NewDevice {
+        /// The moment of the login.
+        at: Timestamp,
+        /// The client's address, `""` if it is not known.
+        address: String,
+        /// What the client calls itself: its own text, shown inert (EML-15).
+        user_agent: Option<String>,
+    },
+    /// The account is deleted, and can be restored for a while.
+    AccountDeleted {
+        /// For how long, in seconds.
+        grace_s: u64,
+    },
+    /// The account was restored.
+    AccountRestored,
+}
+
+impl Letter {
+    /// Which allowance of the mailbox it uses (api.md section 8).
+    pub fn mail_kind(&self) -> MailKind {
+        match self {
+            Self::Verify { .. } => MailKind::Verification,
+            Self::Invitation { .. } => MailKind::Invitation,
+            Self::Reset { .. } => MailKind::Reset,
+            Self::EmailChange { .. } => MailKind::EmailChange,
+            Self::AlreadyRegistered
+            | Self::AddressHeld
+            | Self::EmailChangeRequested { .. }
+            | Self::EmailChanged
+            | Self::PasswordChanged
+            | Self::PasswordSet
+            | Self::NewDevice { .. }
+            | Self::AccountDeleted { .. }
+            | Self::AccountRestored => MailKind::Notice,
+        }
+    }
 }
 
 impl Task {
@@ -52,6 +131,7 @@ impl Task {
         match self {
             Self::Mail(_) => "mail",
             Self::ResendVerification { .. } => "resend_verification",
+            Self::ForgotPassword { .. } => "forgot_password",
         }
     }
 
@@ -59,7 +139,7 @@ impl Task {
     pub fn priority(&self) -> i64 {
         match self {
             Self::Mail(_) => 0,
-            Self::ResendVerification { .. } => 10,
+            Self::ResendVerification { .. } | Self::ForgotPassword { .. } => 10,
         }
     }
 }

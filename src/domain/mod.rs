@@ -12,6 +12,7 @@ pub mod password;
 pub mod password_hash;
 pub mod profile;
 pub mod session;
+pub mod signup;
 pub mod time;
 pub mod token;
 pub mod user;

@@ -13,6 +13,14 @@ pub enum TokenKind {
     Refresh,
     /// `pcv_`: proves a mailbox after signup.
     EmailVerification,
+    /// `pcp_`: resets a password.
+    PasswordReset,
+    /// `pce_`: confirms a change of the address.
+    EmailChange,
+    /// `pcx_`: cancels a change of the address.
+    EmailChangeCancel,
+    /// `pci_`: an invitation.
+    Invitation,
 }
 
 impl TokenKind {
@@ -21,6 +29,10 @@ impl TokenKind {
         match self {
             Self::Refresh => "pcr_",
             Self::EmailVerification => "pcv_",
+            Self::PasswordReset => "pcp_",
+            Self::EmailChange => "pce_",
+            Self::EmailChangeCancel => "pcx_",
+            Self::Invitation => "pci_",
         }
     }
 }

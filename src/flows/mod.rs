@@ -6,6 +6,7 @@ pub mod keys;
 pub mod login;
 pub mod logout;
 pub mod me;
+pub mod passwords;
 pub mod refresh;
 pub mod resend;
 pub mod sessions;
@@ -20,6 +21,7 @@ pub use stamp::Stamp;
 use std::time::Duration;
 
 use crate::domain::keys::SigningAlgorithm;
+use crate::domain::signup::{EmailVerification, MailPolicy, SignupMode};
 
 /// What the operator decided about flows and tokens.
 #[derive(Clone, Debug)]
@@ -46,6 +48,24 @@ pub struct Settings {
     pub key_announce: Duration,
     /// `signup.verify_lifetime`.
     pub verify_lifetime: Duration,
+    /// `token.fresh_auth`.
+    pub fresh_auth: Duration,
+    /// `signup.mode`.
+    pub signup_mode: SignupMode,
+    /// `signup.email_verification`.
+    pub email_verification: EmailVerification,
+    /// `signup.invitation_lifetime`.
+    pub invitation_lifetime: Duration,
+    /// `password.reset_lifetime`.
+    pub reset_lifetime: Duration,
+    /// `accounts.email_change_lifetime`.
+    pub email_change_lifetime: Duration,
+    /// `accounts.deletion_grace`.
+    pub deletion_grace: Duration,
+    /// `accounts.unverified_lifetime`.
+    pub unverified_lifetime: Duration,
+    /// Mails to one mailbox and kind; `None` with `limits.enabled = false`.
+    pub mail_limits: Option<MailPolicy>,
 }
 
 impl Settings {

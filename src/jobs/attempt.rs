@@ -139,6 +139,7 @@ impl Shift {
             Task::ResendVerification { email_canonical } => {
                 resend::run(self, held, email_canonical).await
             }
+            Task::ForgotPassword { .. } => Err(NotDone::Never("no such job".into())),
         }
     }
 

@@ -69,6 +69,7 @@ impl Letters {
                 self.fill("verify", &context! { host, link, lifetime, public_url })
             }
             Letter::AlreadyRegistered => self.fill("already_registered", &context! { host }),
+            _ => Err(Fault::internal("this letter has no template")),
         }
     }
 

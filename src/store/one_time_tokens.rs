@@ -15,12 +15,24 @@ use crate::domain::user::User;
 pub enum Purpose {
     /// Prove the mailbox of an account.
     EmailVerification,
+    /// Set a password without the old one.
+    PasswordReset,
+    /// Confirm a change of the address, at the new mailbox.
+    EmailChange,
+    /// Cancel a change of the address, from the old mailbox.
+    EmailChangeCancel,
+    /// Take an invited account.
+    Invitation,
 }
 
 impl Purpose {
     fn as_str(self) -> &'static str {
         match self {
             Self::EmailVerification => "email_verification",
+            Self::PasswordReset => "password_reset",
+            Self::EmailChange => "email_change",
+            Self::EmailChangeCancel => "email_change_cancel",
+            Self::Invitation => "invitation",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The rules across keys live here and nowhere else. A section reads all its keys before it gives up,
 //! so that one start tells every fault.
 
+mod accounts;
 mod keys;
 mod parts;
 
@@ -37,7 +38,8 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
     let store = parts::store(reader, data_dir.as_deref());
     let token = parts::token(reader);
     let password = parts::password(reader, store.as_ref());
-    let (signup, accounts) = (parts::signup(reader), parts::accounts(reader));
+    let (signup, accounts) = (accounts::signup(reader), accounts::accounts(reader));
+    let limits = accounts::limits(reader, environment);
     let (profile, mail) = (parts::profile(reader), parts::mail(reader, data_dir.as_deref()));
     let (jobs, telemetry) = (parts::jobs(reader), parts::telemetry(reader));
     Some(Config {
@@ -54,6 +56,7 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
         password: password?,
         signup: signup?,
         accounts: accounts?,
+        limits: limits?,
         profile: profile?,
         mail: mail?,
         jobs: jobs?,

@@ -10,8 +10,13 @@ use tracing::level_filters::LevelFilter;
 
 use crate::config::reader::Reader;
 use crate::config::sections::{
+<<<<<<< HEAD
     Accounts, EmailVerification, Jobs, Mail, MailTransport, Migrate, Password, Profile, Signup,
     SignupMode, Store, StoreUrl, Telemetry, Token,
+=======
+    Jobs, Mail, MailTransport, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token,
+    TokenAlgorithm,
+>>>>>>> main
 };
 use crate::config::values;
 use crate::domain::keys::SigningAlgorithm;
@@ -67,6 +72,7 @@ pub(super) fn token(reader: &mut Reader) -> Option<Token> {
     let key_announce = reader.duration("token.key_announce", "0s", "30d");
     let key_max_age = reader.duration("token.key_max_age", "1h", "3650d");
     let expected = "expected words of visible ASCII joined by one blank, at most 64 bytes";
+    let fresh_auth = reader.duration("token.fresh_auth", "1s", "1d");
     let user_scope = reader.parsed("token.user_scope", expected, |text| {
         values::is_scope(text).then(|| text.to_owned())
     });
@@ -85,6 +91,7 @@ pub(super) fn token(reader: &mut Reader) -> Option<Token> {
         refresh_reuse_window: refresh_reuse_window?,
         key_announce: key_announce?,
         key_max_age: key_max_age?,
+        fresh_auth: fresh_auth?,
         user_scope: user_scope?,
     })
 }
@@ -101,11 +108,15 @@ pub(super) fn password(reader: &mut Reader, store: Option<&Store>) -> Option<Pas
     let min_length = reader.number("password.min_length", 8..=64);
     // SECURITY: PWD-05. 64 code points always pass.
     let max_length = reader.number("password.max_length", 64..=4096);
+    // SECURITY: PWD-09. A lower floor does not start.
+    let strength_min = reader.number("password.strength_min", 6..=16);
     let memory_kib = reader.number("password.memory_kib", 8..=1_048_576);
     let iterations = reader.number("password.iterations", 1..=10);
     let parallelism = reader.number("password.parallelism", 1..=8);
     let hash_threads = hash_threads(reader, store);
     let queue_wait_max = reader.duration("password.queue_wait_max", "10ms", "1m");
+    // SECURITY: EML-03. A mailed reset is good for an hour at most.
+    let reset_lifetime = reader.duration("password.reset_lifetime", "1s", "1h");
     let (memory_kib, iterations) = (memory_kib?, iterations?);
     if !values::is_strong(memory_kib, iterations) {
         return reader.fault(
@@ -117,11 +128,13 @@ pub(super) fn password(reader: &mut Reader, store: Option<&Store>) -> Option<Pas
     Some(Password {
         min_length: min_length?,
         max_length: max_length?,
+        strength_min: strength_min?,
         memory_kib,
         iterations,
         parallelism: parallelism?,
         hash_threads: hash_threads?,
         queue_wait_max: queue_wait_max?,
+        reset_lifetime: reset_lifetime?,
     })
 }
 
@@ -141,23 +154,6 @@ fn hash_threads(reader: &mut Reader, store: Option<&Store>) -> Option<usize> {
     let threads = threads.min(256);
     reader.derive_number("password.hash_threads", i64::try_from(threads).ok()?, "the cores");
     Some(threads)
-}
-
-pub(super) fn signup(reader: &mut Reader) -> Option<Signup> {
-    let mode = reader.choice("signup.mode", &[("open", SignupMode::Open)]);
-    let words = [("required", EmailVerification::Required)];
-    let email_verification = reader.choice("signup.email_verification", &words);
-    let verify_lifetime = reader.duration("signup.verify_lifetime", "1s", "30d");
-    Some(Signup {
-        mode: mode?,
-        email_verification: email_verification?,
-        verify_lifetime: verify_lifetime?,
-    })
-}
-
-pub(super) fn accounts(reader: &mut Reader) -> Option<Accounts> {
-    let names = reader.list("accounts.reserved_usernames")?;
-    Some(Accounts { reserved_usernames: names.iter().map(|it| it.to_ascii_lowercase()).collect() })
 }
 
 pub(super) fn profile(reader: &mut Reader) -> Option<Profile> {

@@ -161,6 +161,12 @@ fn pwd_04_lengths_have_a_floor_and_64_code_points_always_pass() {
 }
 
 #[test]
+fn pwd_09_the_floor_of_guesses_cannot_be_lowered() {
+    let cases = [("5", false), ("6", true), ("16", true), ("17", false), ("6.5", false)];
+    edges("PORTCULLIS__PASSWORD__STRENGTH_MIN", &cases);
+}
+
+#[test]
 fn durations_have_a_unit_and_bounds() {
     let life = [
         ("1s", true),
@@ -242,10 +248,22 @@ fn a_postgresql_on_this_host_keeps_a_core() {
 }
 
 #[test]
-fn what_is_not_built_yet_cannot_be_chosen() {
-    edges("PORTCULLIS__SIGNUP__MODE", &[("open", true), ("invite", false), ("closed", false)]);
-    let words = [("required", true), ("optional", false)];
+fn modes_are_words_of_a_list() {
+    edges(
+        "PORTCULLIS__SIGNUP__MODE",
+        &[("open", true), ("invite", true), ("closed", true), ("shut", false)],
+    );
+    let words = [("required", true), ("optional", true), ("never", false)];
     edges("PORTCULLIS__SIGNUP__EMAIL_VERIFICATION", &words);
+    edges("PORTCULLIS__LIMITS__ENABLED", &[("true", true), ("false", true), ("no", false)]);
+    edges("PORTCULLIS__PASSWORD__RESET_LIFETIME", &[("1h", true), ("61m", false), ("0s", false)]);
+    let production = [
+        ("PORTCULLIS__ENVIRONMENT", "production"),
+        ("PORTCULLIS__MASTER_KEY", "yhGpPW5zVLDMCvJ+YkE1rN3qQ0bSx7fTuAi2hRmZdOw="),
+        ("PORTCULLIS__LIMITS__ENABLED", "false"),
+    ];
+    let report = with(production).unwrap_err();
+    assert!(report.faults().iter().any(|fault| fault.key == "limits.enabled"), "{report}");
     edges("PORTCULLIS__MAIL__TRANSPORT", &[("file", true), ("off", true), ("smtp", false)]);
 }
 
