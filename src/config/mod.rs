@@ -23,14 +23,8 @@ use secrecy::SecretString;
 
 pub use report::{ConfigFault, Report};
 pub use sections::{
-<<<<<<< HEAD
-    Accounts, Admin, EmailVerification, Environment, Http, Jobs, Mail, MailTransport,
-    MasterKeySource, Migrate, Password, Profile, Signup, SignupMode, Store, StoreUrl, Telemetry,
-    Token,
-=======
     Accounts, Admin, Environment, Http, Jobs, Limits, Mail, MailTransport, MasterKeySource,
-    Migrate, Password, Profile, Signup, Store, StoreUrl, Telemetry, Token, TokenAlgorithm,
->>>>>>> main
+    Migrate, Password, Profile, Signup, Store, StoreUrl, Telemetry, Token,
 };
 
 /// A configuration that holds.

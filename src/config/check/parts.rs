@@ -10,13 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::config::reader::Reader;
 use crate::config::sections::{
-<<<<<<< HEAD
-    Accounts, EmailVerification, Jobs, Mail, MailTransport, Migrate, Password, Profile, Signup,
-    SignupMode, Store, StoreUrl, Telemetry, Token,
-=======
     Jobs, Mail, MailTransport, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token,
-    TokenAlgorithm,
->>>>>>> main
 };
 use crate::config::values;
 use crate::domain::keys::SigningAlgorithm;
