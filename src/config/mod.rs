@@ -25,7 +25,7 @@ pub use report::{ConfigFault, Report};
 pub use sections::{
     Accounts, Admin, Audit, CallRate, Environment, Http, Jobs, Limits, Mail, MailTransport,
     MasterKeySource, Migrate, Outbound, Password, Profile, Signup, Store, StoreUrl, Telemetry,
-    Token, TokenAlgorithm, Webhooks,
+    Token, Webhooks,
 };
 
 /// A configuration that holds.
