@@ -4,6 +4,7 @@ pub mod audit;
 pub mod authenticate;
 pub mod create_user;
 pub mod idempotency;
+pub mod invitation;
 pub mod keys;
 pub mod login;
 pub mod logout;
