@@ -43,7 +43,7 @@ statements! {
     ));
     LIST = Sql::both(concat!(
         "SELECT ", user_columns!(), " FROM users
-         WHERE (users.created_at, users.id) < ($1, $2)
+         WHERE users.erased_at IS NULL AND (users.created_at, users.id) < ($1, $2)
          ORDER BY users.created_at DESC, users.id DESC LIMIT $3"
     ));
     INSERT = Sql::both(
@@ -102,7 +102,7 @@ pub async fn find_by_username(
     optional!(db, FIND_BY_USERNAME, username_canonical)
 }
 
-/// Lists at most `limit` users made before the place `(at, id)`, newest first.
+/// Lists at most `limit` users, no tombstones, made before the place `(at, id)`, newest first.
 pub async fn list(
     db: &mut impl Read,
     before: (Timestamp, UserId),

@@ -116,7 +116,8 @@ impl Given<'_> {
     }
 }
 
-fn password(
+/// A password that may be set, or what is wrong with it.
+pub(super) fn password(
     bytes: &[u8],
     policy: &PasswordPolicy,
     own: &[&str],
