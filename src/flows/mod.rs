@@ -11,6 +11,7 @@ pub mod login;
 pub mod logout;
 pub mod me;
 pub mod own_events;
+pub mod passwords;
 pub mod refresh;
 pub mod resend;
 pub mod revoke_sessions;

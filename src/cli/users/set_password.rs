@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::create::password;
+use super::create::{Given, new_password};
 use super::find;
 use super::verbs::{Target, changed};
 use crate::app::App;
@@ -27,9 +27,13 @@ pub(super) async fn run(config: &Config, arguments: SetPassword) -> Result<(), F
     let name = arguments.target.user.clone();
     let change = async |app: &App, by, id| {
         let user = find(app, &name).await?;
-        let mut own = vec![user.email.as_str(), user.email_canonical.as_str()];
-        own.extend(user.username.as_deref());
-        let password = password(&bytes, &app.passwords, &own).map_err(|fault| vec![fault])?;
+        let given = Given {
+            email: &user.email,
+            username: user.username.as_deref(),
+            password: &bytes,
+            profile: None,
+        };
+        let password = new_password(app, &given).await?.map_err(|fault| vec![fault])?;
         Ok(set_password(app, by, id, password).await?)
     };
     changed(config, arguments.target, change).await
