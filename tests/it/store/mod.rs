@@ -11,4 +11,5 @@ mod sqlite;
 mod statements;
 mod tokens;
 mod trail;
+mod user_life;
 mod users;

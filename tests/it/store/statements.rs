@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis::store::{
     Conn, Read, Sql, credentials, events, jobs, one_time_tokens, refresh_tokens, roles, sessions,
-    signing_keys, unique_values, users,
+    signing_keys, unique_values, user_life, users,
 };
 use sqlx::{Executor, SqlSafeStr};
 
@@ -20,6 +20,7 @@ const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("sessions.rs", sessions::ALL),
     ("signing_keys.rs", signing_keys::ALL),
     ("unique_values.rs", unique_values::ALL),
+    ("user_life.rs", user_life::ALL),
     ("users.rs", users::ALL),
 ];
 
