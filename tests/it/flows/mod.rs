@@ -2,5 +2,8 @@
 
 mod accounts;
 mod keys;
+mod leaving;
+mod life;
+mod life_races;
 mod races;
 mod refresh;

@@ -378,6 +378,7 @@ async fn wish(db: &TestDatabase, n: &str) {
         // Leaked, because sqlx wants texts that live for ever: a few bytes a test.
         &*text.leak()
     };
-    let texts = (statement(format!("x{id}"), "created_at"), statement(format!("{id}::uuid"), "created_at"));
+    let texts =
+        (statement(format!("x{id}"), "created_at"), statement(format!("{id}::uuid"), "created_at"));
     assert_eq!(db.execute(texts).await, 1);
 }
