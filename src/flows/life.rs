@@ -8,12 +8,12 @@ use crate::Fault;
 use crate::app::App;
 use crate::domain::event::{Action, Actor, Subject, session_data};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::job::{Letter, Mail, Task};
+use crate::domain::job::{Letter, Mail};
 use crate::domain::session::{EndReason, Origin};
 use crate::domain::user::{Status, User};
-use crate::flows::Stamp;
+use crate::flows::{Stamp, mails};
 use crate::store::roles::{self, ADMIN};
-use crate::store::{Change, Writer, events, jobs, sessions, users};
+use crate::store::{Change, Writer, events, sessions, users};
 
 /// Who changes an account, and whether in earnest.
 #[derive(Clone)]
@@ -142,8 +142,8 @@ pub(crate) async fn notify<T>(
     if user.email_verified_at.is_none() {
         return Ok(());
     }
-    let mail = Task::Mail(Mail { to: user.email.clone(), user_id: user.id, letter });
-    jobs::enqueue(tx, &operation.stamp.job(&mail)?).await.map(|_is_new| ())
+    let mail = Mail { to: user.email.clone(), user_id: user.id, letter };
+    mails::post(tx, &operation.stamp, mail).await.map(|_is_posted| ())
 }
 
 /// Ends every session of `user`, with an event for each (SES-10).

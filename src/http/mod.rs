@@ -18,6 +18,7 @@ pub mod edge;
 mod events;
 mod export;
 pub mod health;
+mod idempotency;
 pub mod if_match;
 mod me;
 mod metadata;

@@ -50,7 +50,7 @@ on_every_backend! {
         let again = delete_account::delete(&app.app, operator(), before.id).await.unwrap();
         assert_eq!((again.deleted_at, again.version), (deleted.deleted_at, deleted.version));
         app.advance(DAY * 10 - Duration::from_secs(1));
-        assert_eq!(sweep::erase_deleted(&app.app).await.unwrap(), 0);
+        assert_eq!(sweep::erase_deleted(&app.app).await.unwrap().erased, 0);
         let back = delete_account::restore(&app.app, operator(), before.id).await.unwrap();
         assert_eq!((back.status(), &back.email, &back.username), (Status::Active, &before.email, &before.username));
         assert!(log_in(&app.app, "ann", &ann.password).await.is_ok());
@@ -58,7 +58,7 @@ on_every_backend! {
         let mails = app.mails_to("ann@example.org").await;
         assert!(matches!(mails.last(), Some(Letter::AccountRestored)));
         app.advance(DAY * 60);
-        assert_eq!(sweep::erase_deleted(&app.app).await.unwrap(), 0);
+        assert_eq!(sweep::erase_deleted(&app.app).await.unwrap().erased, 0);
         app.assert_invariants().await;
     }
 
@@ -75,8 +75,8 @@ on_every_backend! {
         // From then on nobody brings it back, also before the sweep came by.
         let late = delete_account::restore(&app.app, operator(), id).await;
         assert!(matches!(late, Err(LifeError::Conflict(_))));
-        assert_eq!(sweep::erase_deleted(&app.app).await.unwrap(), 1);
-        assert_eq!(sweep::erase_deleted(&app.app).await.unwrap(), 0);
+        assert_eq!(sweep::erase_deleted(&app.app).await.unwrap().erased, 1);
+        assert_eq!(sweep::erase_deleted(&app.app).await.unwrap().erased, 0);
         let late = delete_account::restore(&app.app, operator(), id).await;
         assert!(matches!(late, Err(LifeError::NotFound)));
 
@@ -150,9 +150,9 @@ on_every_backend! {
         // The newest signup counts.
         app.sign_up(&Person::new("ann@example.org")).await.unwrap();
         app.advance(DAY * 3 - Duration::from_secs(1));
-        assert_eq!(sweep::erase_pending(&app.app).await.unwrap(), 0);
+        assert_eq!(sweep::erase_pending(&app.app).await.unwrap().erased, 0);
         app.advance(Duration::from_secs(1));
-        assert_eq!(sweep::erase_pending(&app.app).await.unwrap(), 1);
+        assert_eq!(sweep::erase_pending(&app.app).await.unwrap().erased, 1);
         assert_eq!(app.user("ann@example.org").await.status(), Status::Unverified);
         assert_eq!(app.user("cid@example.org").await.status(), Status::Active);
         // Its address is free, under a new id.
@@ -164,7 +164,7 @@ on_every_backend! {
         // One that an operator barred stays barred.
         suspend::suspend(&app.app, operator(), app.user("ann@example.org").await.id).await.unwrap();
         app.advance(DAY * 30);
-        assert_eq!(sweep::erase_pending(&app.app).await.unwrap(), 1, "ben's second");
+        assert_eq!(sweep::erase_pending(&app.app).await.unwrap().erased, 1, "ben's second");
         app.assert_invariants().await;
     }
 
@@ -181,12 +181,12 @@ on_every_backend! {
                      "UPDATE users SET invited_until = created_at + interval '1000001 microseconds'
                       WHERE email = 'alive@example.org'");
         assert_eq!(app.database.execute(alive).await, 1);
-        assert_eq!(sweep::erase_invited(&app.app).await.unwrap(), 1);
+        assert_eq!(sweep::erase_invited(&app.app).await.unwrap().erased, 1);
         assert_eq!(app.user("alive@example.org").await.status(), Status::Unverified);
         assert_eq!(app.user("taken@example.org").await.status(), Status::Active);
         app.advance(Duration::from_secs(1));
-        assert_eq!(sweep::erase_invited(&app.app).await.unwrap(), 1);
-        assert_eq!(sweep::erase_invited(&app.app).await.unwrap(), 0);
+        assert_eq!(sweep::erase_invited(&app.app).await.unwrap().erased, 1);
+        assert_eq!(sweep::erase_invited(&app.app).await.unwrap().erased, 0);
         app.assert_invariants().await;
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::Fault;
 use portcullis::app::App;
 use portcullis::domain::event::Actor;
 use portcullis::domain::ids::UserId;
@@ -128,8 +127,7 @@ on_every_backend! {
                 tokio::spawn(async move { verify(&instance, &ann, &token).await })
             };
             tokio::time::sleep(Duration::from_millis(12 * round)).await;
-            let swept: Result<u64, Fault> = sweep::erase_pending(&app.app).await;
-            let swept = swept.unwrap();
+            let swept = sweep::erase_pending(&app.app).await.unwrap().erased;
             let erased = format!("SELECT COUNT(*) FROM users WHERE erased_at IS NOT NULL AND email = 'erased:{id}'");
             let is_erased = app.database.count(&*erased.leak()).await == 1;
             match proof.await.unwrap() {

@@ -5,5 +5,7 @@ mod keys;
 mod leaving;
 mod life;
 mod life_races;
+mod mails;
 mod races;
 mod refresh;
+mod unique;

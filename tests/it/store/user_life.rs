@@ -349,18 +349,18 @@ on_every_backend! {
         }
         let mut reader = store.read_stale().await.unwrap();
         let newest = EventId(uuid(u128::MAX));
-        let listed = events::list_of_user(&mut reader, ANN, newest, 10).await.unwrap();
+        let listed = events::list_about(&mut reader, ANN, newest, 10).await.unwrap();
         let ids: Vec<_> = listed.iter().map(|event| event.id.0.as_u128()).collect();
-        assert_eq!((ids, events::count_of_user(&mut reader, ANN).await.unwrap()), (vec![2, 1], 2));
+        assert_eq!((ids, events::count_about(&mut reader, ANN).await.unwrap()), (vec![2, 1], 2));
         assert_eq!(listed[0].address.as_deref(), Some("2001:db8::1"));
         assert_eq!(listed[0].data, object(json!({ "changed": ["profile.bio"] })));
-        let rest = events::list_of_user(&mut reader, ANN, EventId(uuid(2)), 10).await.unwrap();
+        let rest = events::list_about(&mut reader, ANN, EventId(uuid(2)), 10).await.unwrap();
         assert_eq!(rest.len(), 1);
 
         let hashes = "SELECT COUNT(*) FROM events WHERE length(details_hash) = 32";
         assert_eq!(write!(store, |tx| events::erase_details(tx, ANN)), 3, "what ann did to ben too");
         assert_eq!(write!(store, |tx| events::erase_details(tx, ANN)), 0);
-        let listed = events::list_of_user(&mut reader, ANN, newest, 10).await.unwrap();
+        let listed = events::list_about(&mut reader, ANN, newest, 10).await.unwrap();
         assert_eq!((listed.len(), &listed[0].address, listed[0].data.len()), (2, &None, 0));
         assert_eq!(db.count("SELECT COUNT(*) FROM event_details").await, 1);
         assert_eq!(db.count(hashes).await, 4);
