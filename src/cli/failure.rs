@@ -15,6 +15,7 @@ use crate::flows::keys::KeysError;
 use crate::flows::life::LifeError;
 use crate::flows::roles::RoleError;
 use crate::flows::unique::Taken;
+use crate::flows::update::UpdateError;
 use crate::{Fault, FaultKind, telemetry};
 
 /// How a command ended; stable, because scripts compare it (CFG-11).
@@ -154,6 +155,17 @@ impl From<LifeError> for Failure {
                 Self::new(Exit::Failed, error.to_string())
             }
             LifeError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<UpdateError> for Failure {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Life(error) => error.into(),
+            UpdateError::VersionConflict => Self::new(Exit::Conflict, error.to_string()),
+            UpdateError::Invalid(faults) => faults.into(),
+            UpdateError::Taken(taken) => taken.into(),
         }
     }
 }
