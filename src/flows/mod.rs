@@ -2,19 +2,28 @@
 
 pub mod authenticate;
 pub mod create_user;
+pub mod delete_account;
+pub mod erase;
 pub mod keys;
+pub mod life;
 pub mod login;
 pub mod logout;
 pub mod mails;
 pub mod me;
+pub mod own_events;
 pub mod passwords;
 pub mod refresh;
 pub mod resend;
+pub mod roles;
 pub mod sessions;
+pub mod set_password;
 pub mod signup;
 mod stamp;
+pub mod suspend;
+pub mod sweep;
 pub mod tokens;
 pub mod verify_email;
+pub mod vouch;
 
 pub(crate) use stamp::JOB_PAYLOAD;
 pub use stamp::Stamp;

@@ -117,7 +117,7 @@ async fn store_proof(tx: &mut Writer, change: &Verification) -> Result<(User, bo
 }
 
 /// Takes the wished username, now that it may reserve something; `false` if somebody holds it.
-async fn claim_username(tx: &mut Writer, user: &User) -> Result<bool, Fault> {
+pub(crate) async fn claim_username(tx: &mut Writer, user: &User) -> Result<bool, Fault> {
     match user.username.as_deref().map(Username::canonical_of) {
         None => Ok(true),
         Some(canonical) => {

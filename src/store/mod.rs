@@ -20,6 +20,7 @@ pub mod signing_keys;
 mod sql;
 mod sqlite;
 pub mod unique_values;
+pub mod user_life;
 pub mod users;
 mod write;
 

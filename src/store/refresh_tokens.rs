@@ -4,7 +4,7 @@ use super::sql::{Sql, execute, optional, statements};
 use super::users::user_columns;
 use super::{ReadFresh, Writer};
 use crate::Fault;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenDigest;
 use crate::domain::user::User;
@@ -56,6 +56,10 @@ statements! {
          VALUES ($1, $2, $3, $4, $5)",
     );
     FIND_SESSION = Sql::both("SELECT session_id FROM refresh_tokens WHERE digest = $1");
+    DELETE_OF_USER = Sql::both(
+        "DELETE FROM refresh_tokens
+         WHERE session_id IN (SELECT id FROM sessions WHERE user_id = $1)",
+    );
 }
 
 /// A refresh token that somebody presents, with its session and user as they are now.
@@ -145,4 +149,9 @@ pub async fn find_session(
 ) -> Result<Option<SessionId>, Fault> {
     let row: Option<(SessionId,)> = optional!(db, FIND_SESSION, digest)?;
     Ok(row.map(|(session,)| session))
+}
+
+/// Removes the families of all sessions of `user`.
+pub async fn delete_of_user(tx: &mut Writer, user: UserId) -> Result<(), Fault> {
+    execute!(tx, DELETE_OF_USER, user).map(|_rows| ())
 }

@@ -14,8 +14,8 @@ use crate::domain::user::User;
 macro_rules! user_columns {
     () => {
         "users.id, users.email, users.email_canonical, users.email_verified_at, users.username,
-         users.profile, users.pending_since, users.suspended_at, users.deleted_at, users.created_at,
-         users.updated_at, users.last_login_at, users.version,
+         users.profile, users.pending_since, users.suspended_at, users.deleted_at, users.erased_at,
+         users.created_at, users.updated_at, users.last_login_at, users.version,
          COALESCE((SELECT string_agg(user_roles.role, ',' ORDER BY user_roles.role)
                    FROM user_roles WHERE user_roles.user_id = users.id), '') AS roles"
     };
