@@ -12,6 +12,8 @@ use crate::config::Report;
 use crate::domain::fields::FieldFault;
 use crate::flows::create_user::CreateError;
 use crate::flows::keys::KeysError;
+use crate::flows::life::LifeError;
+use crate::flows::roles::RoleError;
 use crate::{Fault, FaultKind, telemetry};
 
 /// How a command ended; stable, because scripts compare it (CFG-11).
@@ -137,6 +139,30 @@ impl From<CreateError> for Failure {
                 Self::new(Exit::Conflict, error.to_string())
             }
             CreateError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<LifeError> for Failure {
+    fn from(error: LifeError) -> Self {
+        match error {
+            LifeError::NotFound => Self::new(Exit::NotFound, error.to_string()),
+            LifeError::LastAdmin | LifeError::Conflict(_) => {
+                Self::new(Exit::Conflict, error.to_string())
+            }
+            LifeError::NotAllowed | LifeError::Rehearsed(_) => {
+                Self::new(Exit::Failed, error.to_string())
+            }
+            LifeError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<RoleError> for Failure {
+    fn from(error: RoleError) -> Self {
+        match error {
+            RoleError::UnknownRole => Self::new(Exit::NotFound, error.to_string()),
+            RoleError::Life(error) => error.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Map;
 use crate::Fault;
 use crate::app::App;
 use crate::domain::event::{Action, Actor, Subject, session_data};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::job::{Letter, Mail};
 use crate::domain::session::{EndReason, Origin};
 use crate::domain::user::{Status, User};
@@ -69,6 +69,11 @@ impl<T> Operation<T> {
         let stamp = Stamp::new(app, by.actor, by.origin);
         Self { stamp, id, of, is_rehearsal: by.is_rehearsal }
     }
+
+    /// What a change of another account does to this one, in earnest.
+    pub(crate) fn within(stamp: Stamp, id: UserId, of: T) -> Self {
+        Self { stamp, id, of, is_rehearsal: false }
+    }
 }
 
 /// Runs `change` on the account `id`; the account as it is afterwards, or would be.
@@ -84,10 +89,7 @@ pub(crate) async fn run<T: Send + Sync + 'static>(
 }
 
 /// The account, kept from other changes; whoever may not touch it is refused.
-pub(crate) async fn lock<T>(
-    tx: &mut Writer,
-    operation: &Operation<T>,
-) -> Result<User, LifeError> {
+pub(crate) async fn lock<T>(tx: &mut Writer, operation: &Operation<T>) -> Result<User, LifeError> {
     let id = operation.id;
     // SECURITY: AUZ-09. Administrators are locked in the order of their ids, and before the account: two that
     // remove each other wait in one line.
@@ -157,21 +159,24 @@ pub(crate) async fn end_sessions(
     reason: EndReason,
 ) -> Result<(), Fault> {
     for session in sessions::end_all(tx, user, stamp.now, reason).await? {
-        let event = stamp.event(
-            Action::SessionEnded,
-            Subject::User(user),
-            session_data(session),
-        )?;
-        events::append(tx, &event).await?;
+        tell_ended(tx, stamp, user, session).await?;
     }
     Ok(())
 }
 
-/// The account as it is now; a rehearsal ends here, with nothing kept.
-pub(crate) async fn done<T>(
+/// Writes the event of a session that was ended.
+pub(crate) async fn tell_ended(
     tx: &mut Writer,
-    operation: &Operation<T>,
-) -> Result<User, LifeError> {
+    stamp: &Stamp,
+    user: UserId,
+    session: SessionId,
+) -> Result<(), Fault> {
+    let data = session_data(session);
+    events::append(tx, &stamp.event(Action::SessionEnded, Subject::User(user), data)?).await
+}
+
+/// The account as it is now; a rehearsal ends here, with nothing kept.
+pub(crate) async fn done<T>(tx: &mut Writer, operation: &Operation<T>) -> Result<User, LifeError> {
     let found = users::find(tx, operation.id).await?;
     let user = found.ok_or_else(|| Fault::internal("a locked user is gone"))?;
     if operation.is_rehearsal {

@@ -1,9 +1,14 @@
 //! What the service does: one story a file, read from top to bottom. Ask, hash, one named change, answer.
 
 pub mod authenticate;
+pub mod change_email;
+pub mod change_password;
 pub mod create_user;
 pub mod delete_account;
+mod devices;
 pub mod erase;
+pub mod export;
+pub mod forgot;
 pub mod keys;
 pub mod life;
 pub mod login;
@@ -12,8 +17,12 @@ pub mod mails;
 pub mod me;
 pub mod own_events;
 pub mod passwords;
+pub mod reauthenticate;
 pub mod refresh;
+pub mod reprove;
 pub mod resend;
+pub mod reset_password;
+pub mod revoke_sessions;
 pub mod roles;
 pub mod sessions;
 pub mod set_password;

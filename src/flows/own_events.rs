@@ -76,7 +76,8 @@ mod tests {
     use crate::domain::time::Timestamp;
 
     fn event(actor_kind: &str, actor_id: Option<String>) -> Recorded {
-        let data = json!({ "changed": ["username", "profile.nick", "profile.note", "profile.gone"] });
+        let data =
+            json!({ "changed": ["username", "profile.nick", "profile.note", "profile.gone"] });
         Recorded {
             id: EventId(Uuid::from_u128(1)),
             at: Timestamp::from_micros(0),

@@ -45,6 +45,8 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // SECURITY: AUZ-12. What is erased is overwritten, not only unlinked; the log goes when it is written over.
+        .pragma("secure_delete", "ON")
         .statement_cache_capacity(256)
         .disable_statement_logging()
 }

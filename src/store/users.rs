@@ -43,7 +43,7 @@ statements! {
     ));
     LIST = Sql::both(concat!(
         "SELECT ", user_columns!(), " FROM users
-         WHERE (users.created_at, users.id) < ($1, $2)
+         WHERE users.erased_at IS NULL AND (users.created_at, users.id) < ($1, $2)
          ORDER BY users.created_at DESC, users.id DESC LIMIT $3"
     ));
     INSERT = Sql::both(
@@ -65,6 +65,17 @@ statements! {
                        WHERE user_id = $1 AND set_at = $3 AND hash = $4)",
     );
     DROP_USERNAME = Sql::both("UPDATE users SET username = NULL WHERE id = $1");
+    PROVE_MAILBOX = Sql::both(
+        "UPDATE users SET email_verified_at = $2, pending_since = NULL, invited_until = NULL,
+                          username = NULL, profile = $3, updated_at = $2, version = version + 1
+         WHERE id = $1 AND email_verified_at IS NULL AND suspended_at IS NULL AND deleted_at IS NULL",
+    );
+    MOVE_EMAIL = Sql::both(
+        "UPDATE users SET email = $2, email_canonical = $3, email_verified_at = $4,
+                          pending_since = NULL, invited_until = NULL, updated_at = $4,
+                          version = version + 1
+         WHERE id = $1 AND suspended_at IS NULL AND deleted_at IS NULL",
+    );
     UPDATE_SHOWN = Sql::both(
         "UPDATE users SET username = $2, profile = $3, updated_at = $4, version = version + 1
          WHERE id = $1 AND version = $5",
@@ -102,7 +113,7 @@ pub async fn find_by_username(
     optional!(db, FIND_BY_USERNAME, username_canonical)
 }
 
-/// Lists at most `limit` users made before the place `(at, id)`, newest first.
+/// Lists at most `limit` users, no tombstones, made before the place `(at, id)`, newest first.
 pub async fn list(
     db: &mut impl Read,
     before: (Timestamp, UserId),
@@ -177,6 +188,26 @@ pub async fn verify(
 /// Forgets the wish for a username that somebody else holds by now.
 pub async fn drop_username(tx: &mut Writer, id: UserId) -> Result<(), Fault> {
     execute!(tx, DROP_USERNAME, id).map(|_rows| ())
+}
+
+/// Marks the mailbox proven by whoever holds it, and keeps of what was wished before only `profile` (EML-13).
+pub async fn prove_mailbox(
+    tx: &mut Writer,
+    id: UserId,
+    at: Timestamp,
+    profile: &Map<String, Value>,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, PROVE_MAILBOX, id, at, Json(profile))? == 1)
+}
+
+/// Moves an account to an address whose mailbox is proven. That somebody has the address is a conflict.
+pub async fn move_email(
+    tx: &mut Writer,
+    id: UserId,
+    (email, canonical): (&str, &str),
+    at: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, MOVE_EMAIL, id, email, canonical, at)? == 1)
 }
 
 /// Changes what the user shows; `false` if it is not at `version` any more.

@@ -138,7 +138,7 @@ impl Given<'_> {
 }
 
 /// The password that was given, or what is wrong with it.
-async fn new_password(
+pub(super) async fn new_password(
     app: &App,
     given: &Given<'_>,
 ) -> Result<Result<PlainPassword, FieldFault>, Fault> {

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis::store::{
-    Conn, Read, Sql, credentials, events, jobs, mail_allowances, one_time_tokens, refresh_tokens,
-    roles, sessions, signing_keys, unique_values, users,
+    Conn, Read, Sql, credentials, email_changes, events, jobs, mail_allowances, one_time_tokens,
+    refresh_tokens, roles, sessions, signing_keys, unique_values, users,
 };
 use sqlx::{Executor, SqlSafeStr};
 
 /// The files of `src/store` with statements, and their lists.
 const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("credentials.rs", credentials::ALL),
+    ("email_changes.rs", email_changes::ALL),
     ("events.rs", events::ALL),
     ("jobs.rs", jobs::ALL),
     ("mail_allowances.rs", mail_allowances::ALL),
