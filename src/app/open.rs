@@ -222,6 +222,7 @@ fn settings_of(config: &Config) -> Settings {
         email_change_lifetime: config.accounts.email_change_lifetime,
         deletion_grace: config.accounts.deletion_grace,
         unverified_lifetime: config.accounts.unverified_lifetime,
+        audit_retention: config.audit.retention,
         mail_limits: config.limits.enabled.then_some(config.limits.mails),
     }
 }

@@ -14,6 +14,8 @@ use crate::flows::create_user::CreateError;
 use crate::flows::keys::KeysError;
 use crate::flows::life::LifeError;
 use crate::flows::roles::RoleError;
+use crate::flows::unique::Taken;
+use crate::flows::update::UpdateError;
 use crate::{Fault, FaultKind, telemetry};
 
 /// How a command ended; stable, because scripts compare it (CFG-11).
@@ -135,9 +137,8 @@ impl From<Vec<FieldFault>> for Failure {
 impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
         match error {
-            CreateError::EmailTaken | CreateError::UsernameTaken => {
-                Self::new(Exit::Conflict, error.to_string())
-            }
+            CreateError::EmailTaken => Self::new(Exit::Conflict, error.to_string()),
+            CreateError::Taken(taken) => taken.into(),
             CreateError::Fault(fault) => fault.into(),
         }
     }
@@ -158,12 +159,34 @@ impl From<LifeError> for Failure {
     }
 }
 
+impl From<UpdateError> for Failure {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Life(error) => error.into(),
+            UpdateError::VersionConflict => Self::new(Exit::Conflict, error.to_string()),
+            UpdateError::Invalid(faults) => faults.into(),
+            UpdateError::Taken(taken) => taken.into(),
+        }
+    }
+}
+
 impl From<RoleError> for Failure {
     fn from(error: RoleError) -> Self {
         match error {
             RoleError::UnknownRole => Self::new(Exit::NotFound, error.to_string()),
             RoleError::Life(error) => error.into(),
         }
+    }
+}
+
+/// What HTTP answers with 409: the values that somebody else has.
+impl From<Taken> for Failure {
+    fn from(taken: Taken) -> Self {
+        let line = |fault: &FieldFault| match fault.pointer.as_str() {
+            "/username" => "the username is taken".to_owned(),
+            pointer => format!("{pointer}: {}", fault.detail),
+        };
+        Self { code: Exit::Conflict, lines: taken.faults().iter().map(line).collect() }
     }
 }
 

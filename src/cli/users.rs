@@ -3,6 +3,7 @@
 pub(super) mod create;
 mod sessions;
 mod set_password;
+mod update;
 mod verbs;
 
 use clap::{Args, Subcommand};
@@ -34,6 +35,8 @@ pub(super) enum Users {
     List(List),
     /// Show one account
     Show(Show),
+    /// Change the username or the profile of an account
+    Update(update::Update),
     /// Bar an account; its sessions end
     Suspend(verbs::Target),
     /// Let a suspended account in again
@@ -97,6 +100,7 @@ pub(super) async fn run(config: &Config, command: Users) -> Result<(), Failure> 
             });
             output::print(&found.await?)
         }
+        Users::Update(arguments) => update::run(config, arguments).await,
         Users::Suspend(target) => verbs::run(config, target, Verb::Suspend).await,
         Users::Reactivate(target) => verbs::run(config, target, Verb::Reactivate).await,
         Users::Restore(target) => verbs::run(config, target, Verb::Restore).await,
@@ -177,7 +181,7 @@ fn dash() -> String {
 }
 
 /// The account that `text` names. An unverified one is found by id and address only (ENU-12).
-async fn find(app: &App, text: &str) -> Result<User, Failure> {
+pub(super) async fn find(app: &App, text: &str) -> Result<User, Failure> {
     let mut db = app.store.read().await?;
     let found = match id(text) {
         Some(id) => users::find(&mut db, id).await?,

@@ -23,7 +23,7 @@ use secrecy::SecretString;
 
 pub use report::{ConfigFault, Report};
 pub use sections::{
-    Accounts, Admin, Environment, Http, Jobs, Limits, Mail, MailTransport, MasterKeySource,
+    Accounts, Admin, Audit, Environment, Http, Jobs, Limits, Mail, MailTransport, MasterKeySource,
     Migrate, Password, Profile, Signup, Store, StoreUrl, Telemetry, Token, TokenAlgorithm,
 };
 
@@ -64,6 +64,8 @@ pub struct Config {
     pub mail: Mail,
     /// The worker pool.
     pub jobs: Jobs,
+    /// The audit trail.
+    pub audit: Audit,
     /// Logs.
     pub telemetry: Telemetry,
     shown: show::Shown,

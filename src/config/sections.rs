@@ -229,6 +229,13 @@ pub struct Jobs {
     pub attempts_max: u32,
 }
 
+/// `[audit]`
+#[derive(Clone, Copy, Debug)]
+pub struct Audit {
+    /// Age at which an event leaves the trail; `None` keeps it for ever.
+    pub retention: Option<Duration>,
+}
+
 /// `[telemetry]`
 #[derive(Clone, Debug)]
 pub struct Telemetry {

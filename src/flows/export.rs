@@ -4,7 +4,7 @@
 
 use crate::Fault;
 use crate::app::App;
-use crate::domain::event::Recorded;
+use crate::domain::event::OwnEvent;
 use crate::domain::ids::{EventId, SessionId, UserId};
 use crate::domain::session::{SignedIn, StoredSession};
 use crate::domain::time::Timestamp;
@@ -81,6 +81,6 @@ pub async fn events(
     app: &App,
     user: UserId,
     before: Option<EventId>,
-) -> Result<Vec<Recorded>, Fault> {
+) -> Result<Vec<OwnEvent>, Fault> {
     Ok(own_events::page(app, user, before, PAGE).await?.events)
 }

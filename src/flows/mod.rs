@@ -1,5 +1,6 @@
 //! What the service does: one story a file, read from top to bottom. Ask, hash, one named change, answer.
 
+pub mod audit;
 pub mod authenticate;
 pub mod change_email;
 pub mod change_password;
@@ -9,6 +10,7 @@ mod devices;
 pub mod erase;
 pub mod export;
 pub mod forgot;
+pub mod idempotency;
 pub mod keys;
 pub mod life;
 pub mod login;
@@ -27,10 +29,13 @@ pub mod roles;
 pub mod sessions;
 pub mod set_password;
 pub mod signup;
+mod signup_at_once;
 mod stamp;
 pub mod suspend;
 pub mod sweep;
 pub mod tokens;
+pub mod unique;
+pub mod update;
 pub mod verify_email;
 pub mod vouch;
 
@@ -83,6 +88,8 @@ pub struct Settings {
     pub deletion_grace: Duration,
     /// `accounts.unverified_lifetime`.
     pub unverified_lifetime: Duration,
+    /// `audit.retention`; `None` keeps the trail for ever.
+    pub audit_retention: Option<Duration>,
     /// Mails to one mailbox and kind; `None` with `limits.enabled = false`.
     pub mail_limits: Option<MailPolicy>,
 }

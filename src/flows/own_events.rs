@@ -2,7 +2,7 @@
 
 use crate::Fault;
 use crate::app::App;
-use crate::domain::event::Recorded;
+use crate::domain::event::OwnEvent;
 use crate::domain::ids::{EventId, UserId};
 use crate::domain::profile::{ProfileSchema, Reader};
 use crate::domain::session::SignedIn;
@@ -11,7 +11,7 @@ use crate::store::events;
 /// A page of events, newest first.
 pub struct Page {
     /// The events.
-    pub events: Vec<Recorded>,
+    pub events: Vec<OwnEvent>,
     /// The last one, if more follow.
     pub next: Option<EventId>,
 }
@@ -28,7 +28,7 @@ pub async fn list(
 
 /// How many events there are about the caller.
 pub async fn count(app: &App, signed_in: &SignedIn) -> Result<i64, Fault> {
-    events::count_of_user(&mut app.store.read().await?, signed_in.user.id).await
+    events::count_about(&mut app.store.read().await?, signed_in.user.id).await
 }
 
 /// The page of events about `user`, each as its user may see it.
@@ -41,7 +41,7 @@ pub(crate) async fn page(
     let fetched = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let before = before.unwrap_or(EventId(uuid::Uuid::max()));
     let mut db = app.store.read().await?;
-    let mut found = events::list_of_user(&mut db, user, before, fetched).await?;
+    let mut found = events::list_about(&mut db, user, before, fetched).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().map(|event| event.id).filter(|_| has_more);
@@ -50,7 +50,7 @@ pub(crate) async fn page(
 }
 
 /// SECURITY: AUZ-07. Not from where an administrator did it, nor the names of fields that are for administrators.
-fn seen_by_its_user(mut event: Recorded, user: UserId, schema: &ProfileSchema) -> Recorded {
+fn seen_by_its_user(mut event: OwnEvent, user: UserId, schema: &ProfileSchema) -> OwnEvent {
     let own = user.to_string();
     if event.actor_kind == "user" && event.actor_id.as_ref() != Some(&own) {
         event.address = None;
@@ -75,10 +75,10 @@ mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
 
-    fn event(actor_kind: &str, actor_id: Option<String>) -> Recorded {
+    fn event(actor_kind: &str, actor_id: Option<String>) -> OwnEvent {
         let data =
             json!({ "changed": ["username", "profile.nick", "profile.note", "profile.gone"] });
-        Recorded {
+        OwnEvent {
             id: EventId(Uuid::from_u128(1)),
             at: Timestamp::from_micros(0),
             actor_kind: actor_kind.into(),

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::Fault;
 use crate::app::App;
+use crate::crypto::chain;
 use crate::crypto::random::Random;
 use crate::crypto::seal::{Place, Sealer};
 use crate::domain::event::{Action, Actor, Event, Subject};
@@ -12,6 +13,7 @@ use crate::domain::job::{NewJob, Task};
 use crate::domain::session::Origin;
 use crate::domain::signup::MailPolicy;
 use crate::domain::time::Timestamp;
+use crate::domain::trail::details_spelled;
 
 /// The column of sealed job payloads.
 pub(crate) const JOB_PAYLOAD: &str = "jobs.payload";
@@ -67,7 +69,8 @@ impl Stamp {
         data: Map<String, Value>,
     ) -> Result<Event, Fault> {
         let address = (!self.origin.address.is_empty()).then(|| self.origin.address.clone());
-        let hashed = serde_json::to_vec(&(&address, &data)).map_err(Fault::internal)?;
+        let details_key: [u8; 32] = self.random.bytes();
+        let spelled = details_spelled(address.as_deref(), &data);
         Ok(Event {
             id: EventId(self.random.uuid(self.now)),
             at: self.now,
@@ -75,7 +78,8 @@ impl Stamp {
             action,
             subject,
             request_id: self.origin.request_id.clone(),
-            details_hash: self.sealer.keyed_hash("event_details", &hashed),
+            details_hash: chain::details(&details_key, &spelled),
+            details_key,
             address,
             data,
         })

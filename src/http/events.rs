@@ -14,7 +14,7 @@ use super::me::{PAGE_DEFAULT, PageQuery, signed_in};
 use super::problem::{Kind, Problem};
 use super::query::Query;
 use crate::app::App;
-use crate::domain::event::Recorded;
+use crate::domain::event::OwnEvent;
 use crate::domain::ids::EventId;
 use crate::domain::time::Timestamp;
 use crate::flows::own_events;
@@ -44,8 +44,8 @@ pub(crate) struct EventView {
     data: Map<String, Value>,
 }
 
-impl From<Recorded> for EventView {
-    fn from(event: Recorded) -> Self {
+impl From<OwnEvent> for EventView {
+    fn from(event: OwnEvent) -> Self {
         Self {
             id: event.id,
             at: event.at,

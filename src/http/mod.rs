@@ -19,6 +19,7 @@ mod emails;
 mod events;
 mod export;
 pub mod health;
+mod idempotency;
 pub mod if_match;
 mod me;
 mod metadata;

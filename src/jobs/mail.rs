@@ -23,8 +23,7 @@ pub(super) async fn run(shift: &Shift, job: &ClaimedJob, mail: &Mail) -> Result<
 
 /// Of a deleted account its owner is told just that, and whoever is erased is told nothing more.
 fn is_left_alone(user: &User, letter: &Letter) -> bool {
-    let is_about_it = matches!(letter, Letter::AccountDeleted { .. } | Letter::AddressHeld);
-    user.erased_at.is_some() || (user.status() == Status::Deleted && !is_about_it)
+    user.erased_at.is_some() || (user.status() == Status::Deleted && !letter.is_for_deleted())
 }
 
 fn skip(job: JobId) {

@@ -8,9 +8,11 @@ mod forgot;
 mod mail;
 mod pool;
 mod resend;
-
+mod sweep;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;

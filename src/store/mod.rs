@@ -5,10 +5,13 @@
 
 pub mod credentials;
 pub mod email_changes;
+pub mod event_chain;
 pub mod events;
 mod fault;
 mod handles;
+pub mod idempotency_keys;
 pub mod jobs;
+pub mod leases;
 pub mod mail_allowances;
 pub mod migrate;
 pub mod one_time_tokens;

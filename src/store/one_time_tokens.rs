@@ -95,6 +95,10 @@ statements! {
         "SELECT purpose, created_at, expires_at, used_at FROM one_time_tokens
          WHERE user_id = $1 ORDER BY created_at DESC, digest LIMIT $2",
     );
+    DELETE_EXPIRED = Sql::both(
+        "DELETE FROM one_time_tokens WHERE digest IN
+           (SELECT digest FROM one_time_tokens WHERE expires_at <= $1 LIMIT $2)",
+    );
     INSERT = Sql::both(
         "INSERT INTO one_time_tokens (digest, user_id, purpose, bound_to, created_at, expires_at,
                                       credential_set_at)
@@ -212,4 +216,9 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<StoredOneTimeToken>, Fault> {
     all!(db, LIST, user, limit)
+}
+
+/// Removes at most `limit` tokens, used or not, that ended by `before`; how many.
+pub async fn delete_expired(tx: &mut Writer, before: Timestamp, limit: i64) -> Result<u64, Fault> {
+    execute!(tx, DELETE_EXPIRED, before, limit)
 }

@@ -41,7 +41,8 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
     let (signup, accounts) = (accounts::signup(reader), accounts::accounts(reader));
     let limits = accounts::limits(reader, environment);
     let (profile, mail) = (parts::profile(reader), parts::mail(reader, data_dir.as_deref()));
-    let (jobs, telemetry) = (parts::jobs(reader), parts::telemetry(reader));
+    let (jobs, audit) = (parts::jobs(reader), parts::audit(reader));
+    let telemetry = parts::telemetry(reader);
     Some(Config {
         environment: environment?,
         public_url: public?.origin().ascii_serialization(),
@@ -60,6 +61,7 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
         profile: profile?,
         mail: mail?,
         jobs: jobs?,
+        audit: audit?,
         telemetry: telemetry?,
         shown: Shown::default(),
     })

@@ -10,8 +10,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::config::reader::Reader;
 use crate::config::sections::{
-    Jobs, Mail, MailTransport, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token,
-    TokenAlgorithm,
+    Audit, Jobs, Mail, MailTransport, Migrate, Password, Profile, Store, StoreUrl, Telemetry,
+    Token, TokenAlgorithm,
 };
 use crate::config::values;
 use crate::telemetry::LogFormat;
@@ -196,6 +196,14 @@ pub(super) fn jobs(reader: &mut Reader) -> Option<Jobs> {
         lease: lease?,
         attempts_max: attempts_max?,
     })
+}
+
+pub(super) fn audit(reader: &mut Reader) -> Option<Audit> {
+    if reader.text("audit.retention")?.is_empty() {
+        return Some(Audit { retention: None });
+    }
+    let retention = reader.duration("audit.retention", "30d", "36500d")?;
+    Some(Audit { retention: Some(retention) })
 }
 
 pub(super) fn telemetry(reader: &mut Reader) -> Option<Telemetry> {

@@ -1,5 +1,7 @@
 //! The end of a wish for another address: confirmed or cancelled, and of both at once one wins.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 
 use crate::app::App;
@@ -9,6 +11,7 @@ use crate::domain::ids::UserId;
 use crate::domain::job::{Letter, Mail};
 use crate::domain::password::PlainPassword;
 use crate::domain::password_hash::PasswordHash;
+use crate::domain::profile::ProfileSchema;
 use crate::domain::session::{EndReason, Origin};
 use crate::domain::signup::EmailVerification;
 use crate::domain::time::Timestamp;
@@ -16,8 +19,7 @@ use crate::domain::token::{TokenDigest, TokenKind, TokenSecret};
 use crate::domain::user::User;
 use crate::flows::erase::bury;
 use crate::flows::life::{self, LifeError, Operation};
-use crate::flows::verify_email::claim_username;
-use crate::flows::{Stamp, mails};
+use crate::flows::{Stamp, mails, unique};
 use crate::store::email_changes::{self, EmailChange};
 use crate::store::one_time_tokens::{self, Purpose};
 use crate::store::user_life::Erasable;
@@ -70,12 +72,14 @@ pub async fn confirm(app: &App, confirmation: Confirmation) -> Result<(), Confir
     };
     let id = holder.user.id;
     let stamp = Stamp::new(app, Actor::User(id), confirmation.origin);
-    let change = Move { stamp, id, digest, set_at, needed };
+    let schema = Arc::clone(&app.schema);
+    let change = Move { stamp, schema, id, digest, set_at, needed };
     app.store.write(change, |tx, change| Box::pin(move_account(tx, change))).await
 }
 
 struct Move {
     stamp: Stamp,
+    schema: Arc<ProfileSchema>,
     id: UserId,
     digest: TokenDigest,
     /// The version of the credential that was checked.
@@ -110,9 +114,7 @@ async fn move_account(tx: &mut Writer, change: &Move) -> Result<(), ConfirmError
         return Ok(());
     }
     // The first mailbox that this account proves: it takes what it wished for.
-    if !claim_username(tx, &old).await? {
-        users::drop_username(tx, id).await?;
-    }
+    unique::claim_wishes(tx, &change.schema, old).await?;
     Ok(tell(tx, stamp, id, Action::UserVerified).await?)
 }
 
