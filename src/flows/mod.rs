@@ -11,6 +11,7 @@ pub mod erase;
 pub mod export;
 pub mod forgot;
 pub mod idempotency;
+pub mod invitation;
 pub mod keys;
 pub mod life;
 pub mod login;
