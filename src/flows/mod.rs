@@ -2,10 +2,14 @@
 
 pub mod audit;
 pub mod authenticate;
+pub mod change_email;
+pub mod change_password;
 pub mod create_user;
 pub mod delete_account;
+mod devices;
 pub mod erase;
 pub mod export;
+pub mod forgot;
 pub mod idempotency;
 pub mod invitation;
 pub mod keys;
@@ -16,8 +20,11 @@ pub mod mails;
 pub mod me;
 pub mod own_events;
 pub mod passwords;
+pub mod reauthenticate;
 pub mod refresh;
+pub mod reprove;
 pub mod resend;
+pub mod reset_password;
 pub mod revoke_sessions;
 pub mod roles;
 pub mod sessions;
