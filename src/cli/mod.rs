@@ -12,6 +12,7 @@ mod migrate;
 mod openapi;
 mod operator;
 mod output;
+mod profile;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,9 @@ enum Command {
     /// Manage the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Look at the user model, and at what a new one would break
+    #[command(subcommand)]
+    Profile(profile::Profile),
     /// Look at the configuration
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -98,6 +102,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate(migrate) => migrate::run(&quiet(&options())?, &migrate).await,
         Command::Users(users) => Box::pin(users::run(&quiet(&options())?, users)).await,
         Command::Keys(keys) => Box::pin(keys::run(&quiet(&options())?, keys)).await,
+        Command::Profile(command) => Box::pin(profile::run(&quiet(&options())?, command)).await,
         Command::Config(command) => configuration::run(&options(), command),
         Command::Openapi(openapi) => openapi::run(&openapi),
     }

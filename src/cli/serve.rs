@@ -41,6 +41,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let workers = Workers::start(Arc::clone(&app), mailer, work::worker_settings(config));
     let watching = CancellationToken::new();
     app.tasks.spawn(watch::watch(Arc::clone(&app), watching.clone()));
+    app.tasks.spawn(watch::settle(Arc::clone(&app), watching.clone()));
     output::print(&greeting(config, addresses))?;
 
     tokio::select! {

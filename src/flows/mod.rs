@@ -1,6 +1,7 @@
 //! What the service does: one story a file, read from top to bottom. Ask, hash, one named change, answer.
 
 pub mod authenticate;
+pub mod check_profiles;
 pub mod create_user;
 pub mod keys;
 pub mod login;
@@ -10,6 +11,7 @@ pub mod passwords;
 pub mod refresh;
 pub mod resend;
 pub mod sessions;
+pub mod settle_values;
 pub mod signup;
 mod stamp;
 pub mod tokens;

@@ -4,4 +4,5 @@ mod accounts;
 mod keys;
 mod races;
 mod refresh;
+mod settle;
 mod unique;
