@@ -195,6 +195,28 @@ on_every_backend! {
     }
 }
 
+on_every_backend! {
+    async fn inp_12_an_operator_reserves_usernames_and_nobody_loses_theirs(db: TestDatabase) {
+        let served = Served::start(db).await;
+        let ann = crate::support::app::Person::new("ann@example.org").named("AcmeShop");
+        let ann = served.user(&served.app.register(&ann).await);
+        assert_eq!(ann.patch("/v1/me", "*", json!({ "username": "acme-desk" })).await.status, 200);
+        let later = served.another_with(&[("ACCOUNTS__RESERVED_USERNAMES", "Acme-Desk,acmeshop")]).await;
+        for name in ["acmeshop", "Acme.Shop", "acmesh0p", "ACME_DESK", "acrne-desk", "acme-desk"] {
+            let body = json!({ "email": "ben@example.org", "password": PASSWORD, "username": name });
+            let answer = later.anyone().post("/v1/signup", body).await;
+            assert_eq!(answer.faults(), ["/username username_reserved"], "{name}");
+        }
+        let token = served.app.log_in(&crate::support::app::Person::new("ann@example.org")).await.unwrap();
+        let ann = later.user(&token);
+        let answer = ann.patch("/v1/me", "*", json!({ "username": "AcmeShop" })).await;
+        assert_eq!(answer.faults(), ["/username username_reserved"]);
+        // What somebody has stays theirs, and does not bar other changes.
+        let answer = ann.patch("/v1/me", "*", json!({ "username": "acme-desk", "profile": { "bio": "x" } })).await;
+        assert_eq!((answer.status, &answer.body["username"]), (200, &json!("acme-desk")));
+    }
+}
+
 #[tokio::test]
 async fn the_schema_of_an_installation_is_in_its_document() {
     let schema = SchemaFile::of(json!({
