@@ -9,7 +9,7 @@ use jsonschema::{Draft, PatternOptions, Validator, draft202012};
 use serde_json::{Map, Value};
 
 use super::rules::FieldRule;
-use super::{ProfileSchema, formats, keywords};
+use super::{ProfileSchema, claims, formats, keywords, unique};
 use crate::domain::json::{self, JsonFault};
 
 /// LIMIT: ours; no honest schema nests deeper, and reading recurses once a level.
@@ -62,6 +62,8 @@ pub(super) fn build(text: &str) -> Result<ProfileSchema, Vec<SchemaError>> {
         )
     });
     let rules: Vec<(String, FieldRule)> = rules.collect();
+    claims::check(&json, &rules, &mut errors);
+    unique::check(&rules, &mut errors);
     if !errors.is_empty() {
         return Err(tidy(errors));
     }

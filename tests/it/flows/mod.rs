@@ -8,4 +8,5 @@ mod life_races;
 mod mails;
 mod races;
 mod refresh;
+mod settle;
 mod unique;

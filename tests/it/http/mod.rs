@@ -23,10 +23,12 @@ mod main_flow;
 mod me;
 mod members;
 mod metadata;
+mod profile;
 mod races;
 mod requests;
 mod sessions;
 mod signup_modes;
+mod unique;
 
 /// The moment at which the clock of the tests stands, as answers write it.
 const NOW_TEXT: &str = "2026-11-18T11:06:40.123457Z";
