@@ -120,7 +120,7 @@ mod tests {
             (other.to_owned(), Some(false)),
             (String::new(), None),
             ("<html>:1</html>".to_owned(), None),
-            (format!("{REST}"), None),
+            (REST.to_owned(), None),
             (format!("{REST}:-1"), None),
             (format!("A{REST}:1"), None),
         ];

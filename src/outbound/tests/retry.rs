@@ -14,7 +14,7 @@ use crate::outbound::{Dependency, GivenUp, Jitter, Retrier, Schedule, Worth, ret
 const SCHEDULE: Schedule = Schedule {
     first: Duration::from_secs(1),
     cap: Duration::from_secs(10),
-    budget: Duration::from_secs(3600),
+    budget: Duration::from_hours(1),
     tries_max: 8,
 };
 

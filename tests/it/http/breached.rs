@@ -111,6 +111,28 @@ async fn pwd_10_a_list_that_is_out_closes_nothing() {
         assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
         assert!(checks(&served, "unknown").await > before, "told by a metric");
         assert_eq!(list.connections(), tries);
+        // LOG-09. Dependencies and outcomes are words of ours; who was called is not among them.
+        let metrics = served.admin().get("/metrics").await.text;
+        let ours: Vec<_> =
+            metrics.lines().filter(|line| line.starts_with("portcullis_outbound_")).collect();
+        assert!(
+            !ours.is_empty() && ours.iter().all(|line| !line.contains("127.0.0.1")),
+            "{ours:?}"
+        );
+        let labels = |line: &&str| line.contains("dependency=\"breach_list\"");
+        assert!(ours.iter().all(labels), "{ours:?}");
+    }
+    let served = Served::sqlite().await;
+    let metrics = served.admin().get("/metrics").await.text;
+    for series in [
+        "portcullis_outbound_calls_total{dependency=\"breach_list\",outcome=\"timed_out\"} ",
+        "portcullis_outbound_calls_total{dependency=\"breach_list\",outcome=\"failed\"} ",
+        "portcullis_outbound_calls_total{dependency=\"breach_list\",outcome=\"answered\"} ",
+        "portcullis_outbound_retries_total{dependency=\"breach_list\"} ",
+        "portcullis_outbound_given_up_total{dependency=\"breach_list\"} ",
+        "portcullis_outbound_wait_seconds_count{dependency=\"breach_list\"} ",
+    ] {
+        assert!(metrics.contains(series), "{series}: {metrics}");
     }
 }
 
