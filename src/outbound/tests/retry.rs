@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -58,8 +59,12 @@ async fn the_longest_waits_double_up_to_the_cap() {
 
 #[tokio::test(start_paused = true)]
 async fn full_jitter_spreads_a_wait_over_all_of_it() {
-    let random = crate::crypto::random::Random::seeded(3);
-    let drawing = retrier(Arc::new(move |max| random.jitter(max)));
+    // Numbers that jump about evenly: the golden ratio's multiples.
+    let draws = AtomicU32::new(0);
+    let drawing = retrier(Arc::new(move |max| {
+        let draw = f64::from(draws.fetch_add(1, Ordering::Relaxed)) * 0.618_033_988_749;
+        max.mul_f64(draw.fract())
+    }));
     let twice = Schedule { first: Duration::from_secs(10), tries_max: 2, ..SCHEDULE };
     let mut waits = Vec::new();
     for _ in 0..400 {
