@@ -115,19 +115,19 @@ pub(crate) struct PageQuery {
     /// How many items at most.
     #[serde(default)]
     #[param(minimum = 1, maximum = 100, default = 25, nullable = false)]
-    limit: Option<i64>,
+    pub(super) limit: Option<i64>,
     /// `next_cursor` of the page before.
     #[serde(default)]
     #[param(nullable = false)]
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     /// Whether to count all items.
     #[serde(default)]
     #[param(default = false, nullable = false)]
-    count: Option<bool>,
+    pub(super) count: Option<bool>,
 }
 
 /// LIMIT: api.md, section 1: 25 items unless another number is asked for.
-const PAGE_DEFAULT: usize = 25;
+pub(super) const PAGE_DEFAULT: usize = 25;
 
 /// Lists one's own live sessions, newest first.
 #[utoipa::path(get, path = "/v1/me/sessions", tag = "me", operation_id = "list_sessions",

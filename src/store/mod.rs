@@ -23,6 +23,7 @@ mod slots;
 mod sql;
 mod sqlite;
 pub mod unique_values;
+pub mod user_life;
 pub mod users;
 mod write;
 

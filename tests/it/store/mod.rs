@@ -14,4 +14,5 @@ mod sqlite;
 mod statements;
 mod tokens;
 mod trail;
+mod user_life;
 mod users;
