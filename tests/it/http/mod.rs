@@ -9,6 +9,7 @@ use crate::support::app::Person;
 use crate::support::serve::Served;
 
 mod bodies;
+mod breached;
 mod calls;
 mod claims;
 mod document;
