@@ -15,12 +15,14 @@ mod faults;
 mod formats;
 mod keywords;
 mod merge;
+mod moved;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use build::SchemaError;
 pub use merge::merge_patch;
+pub use moved::moved;
 pub use rules::{FieldRule, Reader, Writer};
 
 /// A checked profile schema with its rules per field.

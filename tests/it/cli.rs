@@ -4,6 +4,7 @@
 
 mod installation;
 mod keys;
+mod prompt;
 
 use std::io::Write;
 use std::path::Path;
