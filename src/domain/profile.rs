@@ -18,6 +18,7 @@ mod faults;
 mod formats;
 mod keywords;
 mod merge;
+mod moved;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ mod unique;
 
 pub use build::SchemaError;
 pub use merge::merge_patch;
+pub use moved::moved;
 pub use rules::{FieldRule, Reader, Writer};
 
 /// A checked profile schema with its rules per field.

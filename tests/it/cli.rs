@@ -5,6 +5,7 @@
 mod installation;
 mod keys;
 mod profile;
+mod prompt;
 
 use std::io::Write;
 use std::path::Path;

@@ -120,10 +120,10 @@ fn check_root(json: &Value, errors: &mut Vec<SchemaError>) {
 }
 
 /// Members whose value maps names to schemas.
-const MAPS: [&str; 5] =
+pub(super) const MAPS: [&str; 5] =
     ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 /// Members whose value is data, whatever it looks like.
-const DATA: [&str; 5] = ["const", "enum", "default", "examples", "x-portcullis"];
+pub(super) const DATA: [&str; 5] = ["const", "enum", "default", "examples", "x-portcullis"];
 
 fn walk(schema: &Value, at: &str, errors: &mut Vec<SchemaError>) {
     match schema {
