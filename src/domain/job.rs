@@ -126,6 +126,9 @@ impl Letter {
 }
 
 impl Task {
+    /// Every kind that this binary knows. It claims no others: a newer one may have enqueued them.
+    pub const KINDS: &[&str] = &["mail", "resend_verification", "forgot_password"];
+
     /// The kind that is stored.
     pub fn kind(&self) -> &'static str {
         match self {
