@@ -8,7 +8,7 @@ mod lease;
 mod mail;
 mod pool;
 mod resend;
-mod sweep;
+pub mod sweep;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
