@@ -63,7 +63,7 @@ async fn unlock(app: &TestApp) {
     let triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
     let drops = if app.database.is_sqlite() {
         let names = raw.texts(triggers).await;
-        names.iter().map(|name| format!("DROP TRIGGER {name};")).collect()
+        format!("DROP TRIGGER {};", names.join("; DROP TRIGGER "))
     } else {
         postgres.to_owned()
     };
@@ -95,11 +95,11 @@ on_every_backend! {
                 0
             });
         }
-        let (verifier, over) = (Arc::clone(&other), Arc::clone(&is_over));
+        let (watcher, over) = (Arc::clone(&other), Arc::clone(&is_over));
         beside.spawn(async move {
             let mut times = 0;
             while !over.load(Ordering::SeqCst) {
-                let verified = verify(&verifier).await;
+                let verified = verify(&watcher).await;
                 assert_eq!(wrong(&verified), BTreeSet::new());
                 times += 1;
                 tokio::time::sleep(Duration::from_millis(500)).await;
