@@ -2,6 +2,7 @@
 //!
 //! Each test has a folder of its own with an embedded database, and an empty environment.
 
+mod audit;
 mod installation;
 mod keys;
 mod profile;
