@@ -19,7 +19,7 @@ pub(super) struct Call {
     pub(super) nullable: &'static [&'static str],
 }
 
-pub(super) fn calls() -> [Call; 6] {
+pub(super) fn calls() -> [Call; 7] {
     let post = |path, body, required| Call { method: "POST", path, body, required, nullable: &[] };
     let email = "new@example.org";
     let wide = json!({
@@ -34,6 +34,7 @@ pub(super) fn calls() -> [Call; 6] {
         post("/v1/email/resend", json!({ "email": email }), &["email"]),
         post("/v1/login", login, &["identifier", "password"]),
         post("/v1/token/refresh", json!({ "refresh_token": "x" }), &["refresh_token"]),
+        post("/v1/me/delete", json!({ "password": "x" }), &["password"]),
         Call {
             method: "PATCH",
             path: "/v1/me",
