@@ -7,6 +7,7 @@ pub mod delete_account;
 pub mod erase;
 pub mod export;
 pub mod idempotency;
+pub mod invitation;
 pub mod keys;
 pub mod life;
 pub mod login;
