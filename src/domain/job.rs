@@ -132,6 +132,9 @@ impl Letter {
 }
 
 impl Task {
+    /// The kinds that look an address up.
+    pub const LOOK_UPS: [&'static str; 2] = ["resend_verification", "forgot_password"];
+
     /// The kind that is stored.
     pub fn kind(&self) -> &'static str {
         match self {

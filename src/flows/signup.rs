@@ -177,6 +177,7 @@ impl VerifyLetter {
             bound_to: canonical.to_owned(),
             created_at: self.stamp.now,
             expires_at: self.stamp.now.plus(self.lifetime),
+            credential_set_at: None,
         };
         let letter = Letter::Verify {
             token: self.secret.expose().to_owned(),

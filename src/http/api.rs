@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 use super::problem::Kind;
 use super::routes::{Row, Verb, mount};
 use super::{
-    ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, deletion, events, export, me, metadata,
-    openapi, sign_in,
+    ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, deletion, emails, events, export, me, metadata,
+    openapi, passwords, sign_in,
 };
 use crate::Fault;
 use crate::app::App;
@@ -87,6 +87,48 @@ const ROWS_API: &[Row] = &[
     ),
     Row::new(
         Verb::Post,
+        "/v1/password/forgot",
+        || web::route().to(passwords::forgot),
+        &[Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/password/reset",
+        || web::route().to(passwords::reset),
+        &[Kind::TokenInvalid, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/email/change/confirm",
+        || web::route().to(emails::confirm),
+        &[Kind::TokenInvalid, Kind::InvalidCredentials, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/email/change/cancel",
+        || web::route().to(emails::cancel),
+        &[Kind::TokenInvalid, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/me/password",
+        || web::route().to(passwords::change),
+        &[Kind::InvalidCredentials, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/me/email",
+        || web::route().to(emails::request),
+        &[Kind::InvalidCredentials, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/me/reauthenticate",
+        || web::route().to(passwords::reauthenticate),
+        &[Kind::InvalidCredentials, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
         "/v1/me/delete",
         || web::route().to(deletion::delete),
         &[Kind::InvalidCredentials, Kind::LastAdmin, Kind::Overloaded],
@@ -132,6 +174,13 @@ const ROWS_API: &[Row] = &[
         me::list_sessions,
         me::end_others,
         me::end_session,
+        passwords::forgot,
+        passwords::reset,
+        emails::confirm,
+        emails::cancel,
+        passwords::change,
+        emails::request,
+        passwords::reauthenticate,
         deletion::delete,
         events::list,
         export::export,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{WorkerSettings, mail, resend};
+use super::{WorkerSettings, forgot, mail, resend};
 use crate::app::App;
 use crate::crypto::seal::Place;
 use crate::domain::event::{Action, Actor, Event, Subject};
@@ -139,7 +139,9 @@ impl Shift {
             Task::ResendVerification { email_canonical } => {
                 resend::run(self, held, email_canonical).await
             }
-            Task::ForgotPassword { .. } => Err(NotDone::Never("no such job".into())),
+            Task::ForgotPassword { email_canonical } => {
+                forgot::run(self, held, email_canonical).await
+            }
         }
     }
 
@@ -287,5 +289,5 @@ fn lease_lost() -> &'static str {
 
 /// The kind as a label: of a bounded set, whatever a row holds.
 fn kind(job: &ClaimedJob) -> &'static str {
-    ["mail", "resend_verification"].into_iter().find(|known| job.kind == *known).unwrap_or("other")
+    ["mail"].into_iter().chain(Task::LOOK_UPS).find(|known| job.kind == *known).unwrap_or("other")
 }

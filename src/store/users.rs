@@ -64,6 +64,17 @@ statements! {
            AND EXISTS (SELECT 1 FROM password_credentials
                        WHERE user_id = $1 AND set_at = $3 AND hash = $4)",
     );
+    PROVE_MAILBOX = Sql::both(
+        "UPDATE users SET email_verified_at = $2, pending_since = NULL, invited_until = NULL,
+                          username = NULL, profile = $3, updated_at = $2, version = version + 1
+         WHERE id = $1 AND email_verified_at IS NULL AND suspended_at IS NULL AND deleted_at IS NULL",
+    );
+    MOVE_EMAIL = Sql::both(
+        "UPDATE users SET email = $2, email_canonical = $3, email_verified_at = $4,
+                          pending_since = NULL, invited_until = NULL, updated_at = $4,
+                          version = version + 1
+         WHERE id = $1 AND suspended_at IS NULL AND deleted_at IS NULL",
+    );
     INVITE_AGAIN = Sql::both(
         "UPDATE users SET invited_until = $2
          WHERE id = $1 AND invited_until IS NOT NULL AND email_verified_at IS NULL",
@@ -216,6 +227,26 @@ pub async fn keep_wishes(
     profile: &Map<String, Value>,
 ) -> Result<(), Fault> {
     execute!(tx, KEEP_WISHES, id, username, Json(profile)).map(|_rows| ())
+}
+
+/// Marks the mailbox proven by whoever holds it, and keeps of what was wished before only `profile` (EML-13).
+pub async fn prove_mailbox(
+    tx: &mut Writer,
+    id: UserId,
+    at: Timestamp,
+    profile: &Map<String, Value>,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, PROVE_MAILBOX, id, at, Json(profile))? == 1)
+}
+
+/// Moves an account to an address whose mailbox is proven. That somebody has the address is a conflict.
+pub async fn move_email(
+    tx: &mut Writer,
+    id: UserId,
+    (email, canonical): (&str, &str),
+    at: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, MOVE_EMAIL, id, email, canonical, at)? == 1)
 }
 
 /// Changes what the user shows; `false` if it is not at `version` any more.
