@@ -28,6 +28,7 @@ pub mod resend;
 pub mod reset_password;
 pub mod revoke_sessions;
 pub mod roles;
+pub mod send_reset;
 pub mod sessions;
 pub mod set_password;
 pub mod settle_values;

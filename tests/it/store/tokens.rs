@@ -24,6 +24,7 @@ fn verification(n: u8) -> NewOneTimeToken {
         bound_to: format!("user{n}@example.org"),
         created_at: NOW,
         expires_at: after(100),
+        credential_set_at: None,
     }
 }
 
