@@ -37,6 +37,11 @@ impl Taken {
         self.0.iter().any(|field| field == USERNAME)
     }
 
+    /// The pointers (`/username`, `/profile/phone`).
+    pub fn pointers(&self) -> &[String] {
+        &self.0
+    }
+
     /// A fault for each of them.
     pub fn faults(&self) -> Vec<FieldFault> {
         let fault = |field: &String| {
