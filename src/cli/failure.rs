@@ -11,6 +11,7 @@ use crate::app::open::OpenError;
 use crate::config::Report;
 use crate::domain::fields::FieldFault;
 use crate::flows::create_user::CreateError;
+use crate::flows::invite::InviteError;
 use crate::flows::keys::KeysError;
 use crate::flows::life::LifeError;
 use crate::flows::roles::RoleError;
@@ -141,6 +142,17 @@ impl From<CreateError> for Failure {
             CreateError::EmailTaken => Self::new(Exit::Conflict, error.to_string()),
             CreateError::Taken(taken) => taken.into(),
             CreateError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<InviteError> for Failure {
+    fn from(error: InviteError) -> Self {
+        match error {
+            InviteError::Closed | InviteError::EmailTaken => {
+                Self::new(Exit::Conflict, error.to_string())
+            }
+            InviteError::Fault(fault) => fault.into(),
         }
     }
 }

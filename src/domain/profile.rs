@@ -112,6 +112,19 @@ impl ProfileSchema {
         if found.is_empty() { Ok(profile) } else { Err(faults::tidy(found)) }
     }
 
+    /// The profile of somebody who is invited: what is missing, its owner fills in.
+    pub fn draft(&self, given: &Value, by: Writer, at: &str) -> Result<Value, Vec<FieldFault>> {
+        let mut profile = given.clone();
+        self.fill_defaults(&mut profile);
+        let is_for_owner = |fault: &FieldFault| {
+            let field = fault.pointer.strip_prefix(at).unwrap_or_default();
+            fault.code == FieldCode::Required && field.matches('/').count() == 1
+        };
+        let mut found = self.check_writable(given, by, at);
+        found.extend(self.validate(&profile, at).into_iter().filter(|it| !is_for_owner(it)));
+        if found.is_empty() { Ok(profile) } else { Err(faults::tidy(found)) }
+    }
+
     /// `current` with the merge patch `patch`, if `by` may write it and the result fits.
     ///
     /// Faults that `current` has already, in members that the patch does not name, stay as they are: the schema may

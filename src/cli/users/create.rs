@@ -19,6 +19,7 @@ use crate::domain::password::PlainPassword;
 use crate::domain::profile::{ProfileSchema, Writer};
 use crate::domain::username::{Reserved, Username};
 use crate::flows::create_user::{NewAccount, create_user};
+use crate::flows::invite::invite;
 use crate::flows::passwords::check_new;
 
 /// `users create`
@@ -30,8 +31,11 @@ pub(in crate::cli) struct Create {
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
     /// Read the password from the first line of stdin; otherwise the terminal asks for it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "invite")]
     password_stdin: bool,
+    /// Set no password: mail an invitation that takes the account
+    #[arg(long, conflicts_with = "unverified")]
+    invite: bool,
     /// The profile, as a JSON object
     #[arg(long, value_name = "JSON")]
     profile: Option<String>,
@@ -47,6 +51,9 @@ pub(in crate::cli) struct Create {
 
 /// Makes the account and shows it.
 pub(in crate::cli) async fn run(config: &Config, arguments: Create) -> Result<(), Failure> {
+    if arguments.invite {
+        return run_invite(config, &arguments).await;
+    }
     let password = ask::new_password(arguments.password_stdin)?;
     let made = with_app(config, async |app| {
         let given = Given {
@@ -61,6 +68,28 @@ pub(in crate::cli) async fn run(config: &Config, arguments: Create) -> Result<()
         account.is_admin = arguments.admin;
         let user = create_user(app, account, operator::actor()).await?;
         shown(app, &user, arguments.form)
+    });
+    output::print(&made.await?)
+}
+
+/// Makes the account without a password, mails its invitation and shows it.
+async fn run_invite(config: &Config, arguments: &Create) -> Result<(), Failure> {
+    let made = with_app(config, async |app| {
+        let given = Given {
+            email: &arguments.email,
+            username: arguments.username.as_deref(),
+            password: b"",
+            profile: arguments.profile.as_deref(),
+        };
+        let mut account = given.check_invited(&Rules::of(app))?;
+        account.is_admin = arguments.admin;
+        let invited = invite(app, account, operator::actor()).await?;
+        if !invited.is_mailed {
+            let why =
+                "no mail: this mailbox has had enough invitations; the one mailed last stays good";
+            output::hint(why)?;
+        }
+        shown(app, &invited.user, arguments.form)
     });
     output::print(&made.await?)
 }
@@ -98,17 +127,32 @@ impl Given<'_> {
         rules: &Rules<'_>,
         password: Result<PlainPassword, FieldFault>,
     ) -> Result<NewAccount, Vec<FieldFault>> {
+        let profile = profile(self.profile.unwrap_or("{}"), rules.schema);
+        self.account(rules, password.map(Some), profile)
+    }
+
+    /// The account of somebody who is invited: what its profile lacks, its owner fills in.
+    fn check_invited(&self, rules: &Rules<'_>) -> Result<NewAccount, Vec<FieldFault>> {
+        let given = json_profile(self.profile.unwrap_or("{}"));
+        let profile = given.and_then(|it| rules.schema.draft(&it, Writer::Admin, "/profile"));
+        self.account(rules, Ok(None), profile)
+    }
+
+    fn account(
+        &self,
+        rules: &Rules<'_>,
+        password: Result<Option<PlainPassword>, FieldFault>,
+        profile: Result<Value, Vec<FieldFault>>,
+    ) -> Result<NewAccount, Vec<FieldFault>> {
         let mut faults = Vec::new();
         let email = EmailAddress::parse(self.email);
         let email = email.map_err(|error| faults.push(error.at("/email"))).ok();
         let username = self.username.map(|text| Username::parse(text, rules.reserved));
         let username = username.transpose().map_err(|error| faults.push(error.at("/username")));
-        let password = password.map_err(|fault| faults.push(fault)).ok();
-        let profile = profile(self.profile.unwrap_or("{}"), rules.schema);
+        let password = password.map_err(|fault| faults.push(fault));
         let profile = profile.map_err(|found| faults.extend(found)).ok();
         match (email, username, password, profile) {
-            (Some(email), Ok(username), Some(password), Some(Value::Object(profile))) => {
-                let password = Some(password);
+            (Some(email), Ok(username), Ok(password), Some(Value::Object(profile))) => {
                 let (is_verified, is_admin) = (false, false);
                 Ok(NewAccount { email, username, password, profile, is_verified, is_admin })
             }

@@ -19,6 +19,7 @@ mod failing;
 mod forged;
 mod framing;
 mod idempotency;
+mod invitations;
 mod leaving;
 mod logout;
 mod mailed_tokens;
