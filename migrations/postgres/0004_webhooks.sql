@@ -48,6 +48,7 @@ CREATE TABLE deliveries (
     id UUID NOT NULL PRIMARY KEY,
     webhook_id UUID NOT NULL,
     event_id UUID NOT NULL,
+    type TEXT COLLATE "C" NOT NULL,
     attempt BIGINT NOT NULL,
     at TIMESTAMPTZ NOT NULL,
     duration_ms BIGINT NOT NULL,

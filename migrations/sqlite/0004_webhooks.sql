@@ -48,6 +48,7 @@ CREATE TABLE deliveries (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     webhook_id BLOB NOT NULL CHECK (length(webhook_id) = 16),
     event_id BLOB NOT NULL CHECK (length(event_id) = 16),
+    type TEXT NOT NULL,
     attempt INTEGER NOT NULL,
     at INTEGER NOT NULL,
     duration_ms INTEGER NOT NULL,

@@ -8,6 +8,7 @@ pub mod keyring;
 pub mod keys;
 pub mod random;
 pub mod seal;
+pub mod webhook;
 
 mod der;
 mod import;

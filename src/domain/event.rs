@@ -14,6 +14,9 @@ macro_rules! actions {
         }
 
         impl Action {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
             /// The word that is stored.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
@@ -175,6 +178,8 @@ pub struct Event {
     pub address: Option<String>,
     /// Changed field names and the like; erased with the account.
     pub data: Map<String, Value>,
+    /// What webhook endpoints are told of it, if they are; nothing personal, so it stays (WHK-09).
+    pub message: Option<String>,
 }
 
 /// The member of `data` that names a session.

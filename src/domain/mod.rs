@@ -17,3 +17,4 @@ pub mod time;
 pub mod token;
 pub mod user;
 pub mod username;
+pub mod webhook;

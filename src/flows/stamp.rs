@@ -1,5 +1,7 @@
 //! Who does something, when and from where: what every event and job of a change has in common.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::Fault;
@@ -9,8 +11,10 @@ use crate::crypto::seal::{Place, Sealer};
 use crate::domain::event::{Action, Actor, Event, Subject};
 use crate::domain::ids::{EventId, JobId};
 use crate::domain::job::{NewJob, Task};
+use crate::domain::profile::ProfileSchema;
 use crate::domain::session::Origin;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook;
 
 /// The column of sealed job payloads.
 pub(crate) const JOB_PAYLOAD: &str = "jobs.payload";
@@ -26,6 +30,7 @@ pub struct Stamp {
     pub origin: Origin,
     random: Random,
     sealer: Sealer,
+    schema: Arc<ProfileSchema>,
 }
 
 impl Stamp {
@@ -37,6 +42,7 @@ impl Stamp {
             origin,
             random: app.random.clone(),
             sealer: app.sealer.clone(),
+            schema: Arc::clone(&app.schema),
         }
     }
 
@@ -55,6 +61,7 @@ impl Stamp {
     ) -> Result<Event, Fault> {
         let address = (!self.origin.address.is_empty()).then(|| self.origin.address.clone());
         let hashed = serde_json::to_vec(&(&address, &data)).map_err(Fault::internal)?;
+        let message = webhook::message((action, &subject), self.now, &data, &self.schema);
         Ok(Event {
             id: EventId(self.random.uuid(self.now)),
             at: self.now,
@@ -65,6 +72,7 @@ impl Stamp {
             details_hash: self.sealer.keyed_hash("event_details", &hashed),
             address,
             data,
+            message,
         })
     }
 

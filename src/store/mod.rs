@@ -4,6 +4,7 @@
 //! lag, and [`Store::write`] hands a [`Writer`] to one named change. There is no `begin` and no `commit`.
 
 pub mod credentials;
+pub mod deliveries;
 pub mod events;
 mod fault;
 mod handles;
@@ -20,6 +21,8 @@ mod sql;
 mod sqlite;
 pub mod unique_values;
 pub mod users;
+pub mod webhook_messages;
+pub mod webhooks;
 mod write;
 
 pub use fault::Noticed;

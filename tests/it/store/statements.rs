@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis::store::{
-    Conn, Read, Sql, credentials, events, jobs, one_time_tokens, refresh_tokens, roles, sessions,
-    signing_keys, unique_values, users,
+    Conn, Read, Sql, credentials, deliveries, events, jobs, one_time_tokens, refresh_tokens, roles, sessions,
+    signing_keys, unique_values, users, webhook_messages, webhooks,
 };
 use sqlx::{Executor, SqlSafeStr};
 
 /// The files of `src/store` with statements, and their lists.
 const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("credentials.rs", credentials::ALL),
+    ("deliveries.rs", deliveries::ALL),
     ("events.rs", events::ALL),
     ("jobs.rs", jobs::ALL),
     ("one_time_tokens.rs", one_time_tokens::ALL),
@@ -21,6 +22,8 @@ const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("signing_keys.rs", signing_keys::ALL),
     ("unique_values.rs", unique_values::ALL),
     ("users.rs", users::ALL),
+    ("webhook_messages.rs", webhook_messages::ALL),
+    ("webhooks.rs", webhooks::ALL),
 ];
 
 fn folder(name: &str) -> PathBuf {
