@@ -8,6 +8,7 @@ use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::level_filters::LevelFilter;
 
+use super::outbound;
 use crate::config::reader::Reader;
 use crate::config::sections::{
     Jobs, Mail, MailTransport, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token,
@@ -108,6 +109,8 @@ pub(super) fn password(reader: &mut Reader, store: Option<&Store>) -> Option<Pas
     let max_length = reader.number("password.max_length", 64..=4096);
     // SECURITY: PWD-09. A lower floor does not start.
     let strength_min = reader.number("password.strength_min", 6..=16);
+    let breach_check = reader.choice("password.breach_check", &[("off", false), ("on", true)]);
+    let breach_url = outbound::breach_url(reader);
     let memory_kib = reader.number("password.memory_kib", 8..=1_048_576);
     let iterations = reader.number("password.iterations", 1..=10);
     let parallelism = reader.number("password.parallelism", 1..=8);
@@ -127,6 +130,8 @@ pub(super) fn password(reader: &mut Reader, store: Option<&Store>) -> Option<Pas
         min_length: min_length?,
         max_length: max_length?,
         strength_min: strength_min?,
+        breach_check: breach_check?,
+        breach_url: breach_url?,
         memory_kib,
         iterations,
         parallelism: parallelism?,
