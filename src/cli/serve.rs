@@ -20,6 +20,7 @@ use crate::config::{Config, Environment, MailTransport, StoreUrl};
 use crate::domain::event::Actor;
 use crate::flows::keys;
 use crate::jobs::Workers;
+use crate::jobs::webhooks::Deliveries;
 use crate::mail::Mailer;
 
 /// Serves until a signal comes, then stops in order.
@@ -39,6 +40,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let public_server = app.tasks.spawn(front.public.serve());
     let admin_server = app.tasks.spawn(front.admin.serve());
     let workers = Workers::start(Arc::clone(&app), mailer, work::worker_settings(config));
+    let deliveries = Deliveries::start(Arc::clone(&app), work::delivery_settings(config));
     let watching = CancellationToken::new();
     app.tasks.spawn(watch::watch(Arc::clone(&app), watching.clone()));
     output::print(&greeting(config, addresses))?;
@@ -52,7 +54,12 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let in_order = async {
         tokio::time::sleep(config.http.drain_delay).await;
         let deadline = Instant::now() + config.http.shutdown_timeout;
-        tokio::join!(public.finish(), admin.finish(), workers.stop(deadline));
+        tokio::join!(
+            public.finish(),
+            admin.finish(),
+            workers.stop(deadline),
+            deliveries.stop(deadline)
+        );
         watching.cancel();
         close(&app, deadline).await;
     };

@@ -81,9 +81,12 @@ mod tests {
         let (one, other) = (WebhookSecret::generate(&random), WebhookSecret::generate(&random));
         let signature = one.sign("a", 1, "{}");
         assert_eq!(signature, one.sign("a", 1, "{}"));
-        for altered in
-            [one.sign("b", 1, "{}"), one.sign("a", 2, "{}"), one.sign("a", 1, "[]"), other.sign("a", 1, "{}")]
-        {
+        for altered in [
+            one.sign("b", 1, "{}"),
+            one.sign("a", 2, "{}"),
+            one.sign("a", 1, "[]"),
+            other.sign("a", 1, "{}"),
+        ] {
             assert_ne!(signature, altered);
         }
         assert!(WebhookSecret::from_bytes(&[0; 31]).is_err());

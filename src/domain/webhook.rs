@@ -148,6 +148,9 @@ const PAUSES: [Duration; 7] = [
     Duration::from_hours(10),
 ];
 
+/// LIMIT: WHK-04. How often a message is tried before it is given up.
+pub const TRIES_MAX: i64 = 8;
+
 /// LIMIT: what a receiver may ask for in `Retry-After`.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(12);
 

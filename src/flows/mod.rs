@@ -14,6 +14,7 @@ pub mod signup;
 mod stamp;
 pub mod tokens;
 pub mod verify_email;
+pub mod webhooks;
 
 pub(crate) use stamp::JOB_PAYLOAD;
 pub use stamp::Stamp;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub deletion_grace: Duration,
     /// `accounts.unverified_lifetime`.
     pub unverified_lifetime: Duration,
+    /// `[webhooks]`
+    pub webhooks: webhooks::Settings,
     /// Mails to one mailbox and kind; `None` with `limits.enabled = false`.
     pub mail_limits: Option<MailPolicy>,
 }

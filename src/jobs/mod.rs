@@ -7,6 +7,7 @@ mod attempt;
 mod mail;
 mod pool;
 mod resend;
+pub mod webhooks;
 
 #[cfg(test)]
 mod tests;

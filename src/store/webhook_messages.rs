@@ -45,7 +45,8 @@ statements! {
          WHERE webhook_id = $1 AND event_id = $2 AND state = 'running' AND lease_owner = $3 AND attempts = $4",
     );
     HAND_BACK = Sql::both(
-        "UPDATE webhook_messages SET state = 'waiting', tries = tries - 1, lease_until = NULL, lease_owner = NULL
+        "UPDATE webhook_messages SET state = 'waiting', tries = tries - 1, due_at = COALESCE($5, due_at),
+                                     lease_until = NULL, lease_owner = NULL
          WHERE webhook_id = $1 AND event_id = $2 AND state = 'running' AND lease_owner = $3 AND attempts = $4",
     );
     REDELIVER = Sql::both(
@@ -155,10 +156,14 @@ pub async fn retry(tx: &mut Writer, held: Held, due_at: Timestamp) -> Result<boo
     Ok(execute!(tx, RETRY, webhook_id, event_id, owner, attempt, due_at)? == 1)
 }
 
-/// Gives a message back whose attempt a stop came before; `false` if the lease was lost.
-pub async fn hand_back(tx: &mut Writer, held: Held) -> Result<bool, Fault> {
+/// Gives a message back that was not tried, due at `due_at` or as before; `false` if the lease was lost.
+pub async fn hand_back(
+    tx: &mut Writer,
+    held: Held,
+    due_at: Option<Timestamp>,
+) -> Result<bool, Fault> {
     let Held { webhook_id, event_id, owner, attempt } = held;
-    Ok(execute!(tx, HAND_BACK, webhook_id, event_id, owner, attempt)? == 1)
+    Ok(execute!(tx, HAND_BACK, webhook_id, event_id, owner, attempt, due_at)? == 1)
 }
 
 /// Begins a message again, due at `now`; `false` if it is being sent at this moment, or is not there.

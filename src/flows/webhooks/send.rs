@@ -104,10 +104,7 @@ pub async fn sweep(app: &App) -> Result<u64, Fault> {
     app.store.write(times, |tx, times| Box::pin(remove_old(tx, *times))).await
 }
 
-async fn remove_old(
-    tx: &mut Writer,
-    (now, before): (Timestamp, Timestamp),
-) -> Result<u64, Fault> {
+async fn remove_old(tx: &mut Writer, (now, before): (Timestamp, Timestamp)) -> Result<u64, Fault> {
     let secrets = webhooks::forget_secrets(tx, now).await?;
     let attempts = deliveries::sweep(tx, before, SWEPT_AT_ONCE).await?;
     let messages = webhook_messages::sweep(tx, before, SWEPT_AT_ONCE).await?;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis::store::{
-    Conn, Read, Sql, credentials, deliveries, events, jobs, one_time_tokens, refresh_tokens, roles, sessions,
-    signing_keys, unique_values, users, webhook_messages, webhooks,
+    Conn, Read, Sql, credentials, deliveries, events, jobs, one_time_tokens, refresh_tokens, roles,
+    sessions, signing_keys, unique_values, users, webhook_messages, webhooks,
 };
 use sqlx::{Executor, SqlSafeStr};
 
