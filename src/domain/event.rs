@@ -6,11 +6,11 @@ use super::ids::{EventId, JobId, SessionId, UserId, WebhookId};
 use super::time::Timestamp;
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
+    ($(#[doc = $doc:literal] $name:ident = $text:literal;)+) => {
         /// What was done. The text is also the type of the webhook.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Action {
-            $($(#[$doc])* $name,)+
+            $(#[doc = $doc] $name,)+
         }
 
         impl Action {
@@ -20,6 +20,11 @@ macro_rules! actions {
             /// The word that is stored.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
+            }
+
+            /// One sentence that tells it.
+            pub fn told(self) -> &'static str {
+                match self { $(Self::$name => $doc.trim_ascii(),)+ }
             }
         }
     };

@@ -3,8 +3,10 @@
 //! A message holds ids and public facts and nothing else (WHK-09). It is made once, with its event, so that every
 //! attempt at every endpoint sends the same bytes, whatever is erased meanwhile.
 
+mod delivery;
 mod endpoint;
 
+pub use delivery::{Delivery, Listed};
 pub use endpoint::{DisabledReason, Endpoint, Filter, NoSuchWord, State};
 
 use std::time::Duration;

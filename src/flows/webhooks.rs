@@ -20,10 +20,9 @@ use crate::domain::fields::{FieldCode, FieldFault};
 use crate::domain::ids::{DeliveryId, WebhookId};
 use crate::domain::session::Origin;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{Endpoint, Filter, State};
+use crate::domain::webhook::{Endpoint, Filter, Listed, State};
 use crate::flows::Stamp;
-use crate::store::deliveries::{self, Listed};
-use crate::store::{Writer, events, webhooks};
+use crate::store::{Writer, deliveries, events, webhooks};
 
 /// What the operator decided about webhooks.
 #[derive(Clone, Copy, Debug)]

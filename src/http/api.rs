@@ -7,7 +7,8 @@ use utoipa::OpenApi;
 
 use super::problem::Kind;
 use super::routes::{Row, Verb, mount};
-use super::{ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, me, metadata, openapi, sign_in};
+use super::webhooks::catalogue;
+use super::{ROWS_DOCS, ROWS_HEALTH, accounts, me, metadata, openapi, sign_in};
 use crate::Fault;
 use crate::app::App;
 use crate::domain::profile::ProfileSchema;
@@ -111,11 +112,6 @@ pub fn public_rows() -> Vec<Row> {
     [ROWS_API, ROWS_HEALTH, ROWS_DOCS].concat()
 }
 
-/// What the admin listener answers.
-pub fn admin_rows() -> Vec<Row> {
-    [ROWS_HEALTH, ROWS_METRICS].concat()
-}
-
 /// Mounts `rows` for `app`.
 pub fn configure(
     app: Arc<App>,
@@ -127,16 +123,20 @@ pub fn configure(
     }
 }
 
+fn document() -> Result<openapi::Document, Fault> {
+    let mut document = openapi::document(OfApi::openapi(), &public_rows(), &openapi::PUBLIC);
+    catalogue::add_to(&mut document)?;
+    Ok(document)
+}
+
 /// The document that an installation at `public_url` with this profile schema serves.
 pub fn served_document(public_url: &str, schema: &ProfileSchema) -> Result<String, Fault> {
-    let document = openapi::document(OfApi::openapi(), &public_rows());
-    openapi::served(&document, public_url, schema.as_json())
+    openapi::served(&document()?, public_url, schema.as_json())
 }
 
 /// The text of `openapi/openapi.json`: of no installation, with the built-in profile schema.
 pub fn generated_document() -> Result<String, Fault> {
-    let document = openapi::document(OfApi::openapi(), &public_rows());
     let schema = ProfileSchema::default_schema()
         .map_err(|_errors| Fault::internal("the built-in profile schema is broken"))?;
-    openapi::to_pretty_json(&document, schema.as_json())
+    openapi::to_pretty_json(&document()?, schema.as_json())
 }

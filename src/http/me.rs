@@ -98,7 +98,7 @@ pub(crate) async fn patch(
     Ok(shown(&app, &user))
 }
 
-fn expected(if_match: IfMatch) -> Expected {
+pub(super) fn expected(if_match: IfMatch) -> Expected {
     match if_match {
         IfMatch::Any => Expected::Any,
         IfMatch::Tags(tags) => {
@@ -114,15 +114,15 @@ pub(crate) struct PageQuery {
     /// How many items at most.
     #[serde(default)]
     #[param(minimum = 1, maximum = 100, default = 25, nullable = false)]
-    limit: Option<i64>,
+    pub(super) limit: Option<i64>,
     /// `next_cursor` of the page before.
     #[serde(default)]
     #[param(nullable = false)]
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     /// Whether to count all items.
     #[serde(default)]
     #[param(default = false, nullable = false)]
-    count: Option<bool>,
+    pub(super) count: Option<bool>,
 }
 
 /// LIMIT: api.md, section 1: 25 items unless another number is asked for.

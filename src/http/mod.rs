@@ -6,6 +6,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod accounts;
+mod admin;
+pub mod admin_api;
 pub mod answer;
 pub mod api;
 pub mod bearer;
@@ -27,6 +29,7 @@ pub mod server;
 pub mod settings;
 mod sign_in;
 pub mod views;
+pub mod webhooks;
 
 #[cfg(test)]
 mod testing;

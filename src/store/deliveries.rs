@@ -3,8 +3,9 @@
 use super::sql::{Sql, all, execute, optional, statements};
 use super::{Read, Writer};
 use crate::Fault;
-use crate::domain::ids::{DeliveryId, EventId, WebhookId};
+use crate::domain::ids::{DeliveryId, WebhookId};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::{Delivery, Listed};
 
 /// The columns of [`Listed`].
 macro_rules! columns {
@@ -35,41 +36,6 @@ statements! {
         "DELETE FROM deliveries
          WHERE id IN (SELECT id FROM deliveries WHERE at < $1 ORDER BY at LIMIT $2)",
     );
-}
-
-/// An attempt.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Delivery {
-    /// Names the attempt.
-    pub id: DeliveryId,
-    /// The endpoint.
-    pub webhook_id: WebhookId,
-    /// The event: the `webhook-id`.
-    pub event_id: EventId,
-    /// The type of the message.
-    pub r#type: String,
-    /// Which attempt at this message, from 1.
-    pub attempt: i64,
-    /// When it began.
-    pub at: Timestamp,
-    /// How long it took, in milliseconds.
-    pub duration_ms: i64,
-    /// The status of the answer, if one came.
-    pub status: Option<i64>,
-    /// Why it failed: a word of a fixed list; nothing that the receiver said.
-    pub error: Option<String>,
-}
-
-/// An attempt, and what has become of its message.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Listed {
-    /// The attempt.
-    #[sqlx(flatten)]
-    pub delivery: Delivery,
-    /// `waiting`, `running`, `delivered` or `dead`; `None` when the message has left.
-    pub message_state: Option<String>,
-    /// When the message is tried next, if it is.
-    pub next_attempt_at: Option<Timestamp>,
 }
 
 /// Notes an attempt.

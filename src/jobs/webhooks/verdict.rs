@@ -12,11 +12,10 @@ use crate::domain::event::{Action, Actor, Event, Subject};
 use crate::domain::ids::DeliveryId;
 use crate::domain::session::Origin;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::{DisabledReason, TEST_TYPE, pause};
+use crate::domain::webhook::{Delivery, DisabledReason, TEST_TYPE, pause};
 use crate::flows::Stamp;
-use crate::store::deliveries::{self, Delivery};
 use crate::store::webhook_messages::{self, End, Held};
-use crate::store::{Writer, events, webhooks};
+use crate::store::{Writer, deliveries, events, webhooks};
 
 /// The status of an endpoint that wants no more (Standard Webhooks).
 const GONE: u16 = 410;
