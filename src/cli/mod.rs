@@ -16,6 +16,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod users;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,9 @@ enum Command {
     /// Manage the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Manage webhook endpoints, and what is sent to them
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// Look at the configuration
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -98,6 +102,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate(migrate) => migrate::run(&quiet(&options())?, &migrate).await,
         Command::Users(users) => Box::pin(users::run(&quiet(&options())?, users)).await,
         Command::Keys(keys) => Box::pin(keys::run(&quiet(&options())?, keys)).await,
+        Command::Webhooks(webhooks) => Box::pin(webhooks::run(&quiet(&options())?, webhooks)).await,
         Command::Config(command) => configuration::run(&options(), command),
         Command::Openapi(openapi) => openapi::run(&openapi),
     }
