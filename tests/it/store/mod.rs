@@ -12,3 +12,4 @@ mod statements;
 mod tokens;
 mod trail;
 mod users;
+mod webhooks;
