@@ -21,7 +21,7 @@ macro_rules! insert_messages {
         "INSERT INTO webhook_messages (webhook_id, event_id, type, body, state, attempts, tries, created_at, due_at)
          SELECT webhooks.id, $1, $5, $10, 'waiting', 0, 0, $2, $2
          FROM webhooks JOIN webhook_filters ON webhook_filters.webhook_id = webhooks.id
-         WHERE webhooks.state = 'enabled' AND webhook_filters.type IN ('*', $5) AND $10 IS NOT NULL"
+         WHERE webhooks.state = 'enabled' AND webhook_filters.type IN ('*', $5) AND CAST($10 AS TEXT) IS NOT NULL"
     };
 }
 
