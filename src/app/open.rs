@@ -7,11 +7,10 @@ use secrecy::ExposeSecret;
 use tokio_util::task::TaskTracker;
 
 use super::{App, Keys};
-use crate::config::{CallRate, Config, Migrate, Report, StoreUrl, TokenAlgorithm};
+use crate::config::{CallRate, Config, Migrate, Report, StoreUrl};
 use crate::crypto::hasher::{Hasher, HasherSettings};
 use crate::crypto::random::Random;
 use crate::crypto::seal::{MasterKey, MasterKeyError, Sealer};
-use crate::domain::keys::SigningAlgorithm;
 use crate::domain::password::PasswordPolicy;
 use crate::domain::profile::{ProfileSchema, SchemaError};
 use crate::domain::username::Reserved;
@@ -234,11 +233,7 @@ fn settings_of(config: &Config) -> Settings {
         ui_url: config.ui_url.clone(),
         audiences: token.audiences.clone(),
         user_scope: token.user_scope.clone(),
-        algorithm: match token.algorithm {
-            TokenAlgorithm::Es256 => SigningAlgorithm::Es256,
-            TokenAlgorithm::EdDsa => SigningAlgorithm::EdDsa,
-            TokenAlgorithm::Rs256 => SigningAlgorithm::Rs256,
-        },
+        algorithm: token.algorithm,
         access_lifetime: token.access_lifetime,
         session_idle: token.session_idle,
         session_max: token.session_max,
@@ -258,6 +253,7 @@ fn settings_of(config: &Config) -> Settings {
             disable_after: config.webhooks.disable_after,
             keep: config.webhooks.keep,
         },
+        audit_retention: config.audit.retention,
         mail_limits: config.limits.enabled.then_some(config.limits.mails),
     }
 }

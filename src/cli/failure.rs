@@ -12,6 +12,7 @@ use crate::config::Report;
 use crate::domain::fields::FieldFault;
 use crate::flows::create_user::CreateError;
 use crate::flows::keys::KeysError;
+use crate::flows::unique::Taken;
 use crate::{Fault, FaultKind, telemetry};
 
 /// How a command ended; stable, because scripts compare it (CFG-11).
@@ -134,11 +135,21 @@ impl From<Vec<FieldFault>> for Failure {
 impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
         match error {
-            CreateError::EmailTaken | CreateError::UsernameTaken => {
-                Self::new(Exit::Conflict, error.to_string())
-            }
+            CreateError::EmailTaken => Self::new(Exit::Conflict, error.to_string()),
+            CreateError::Taken(taken) => taken.into(),
             CreateError::Fault(fault) => fault.into(),
         }
+    }
+}
+
+/// What HTTP answers with 409: the values that somebody else has.
+impl From<Taken> for Failure {
+    fn from(taken: Taken) -> Self {
+        let line = |fault: &FieldFault| match fault.pointer.as_str() {
+            "/username" => "the username is taken".to_owned(),
+            pointer => format!("{pointer}: {}", fault.detail),
+        };
+        Self { code: Exit::Conflict, lines: taken.faults().iter().map(line).collect() }
     }
 }
 

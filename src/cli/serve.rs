@@ -19,8 +19,9 @@ use crate::app::{App, front, watch, work};
 use crate::config::{Config, Environment, MailTransport, StoreUrl};
 use crate::domain::event::Actor;
 use crate::flows::keys;
-use crate::jobs::Workers;
+use crate::jobs::upkeep::Upkeep;
 use crate::jobs::webhooks::Deliveries;
+use crate::jobs::{Workers, tasks};
 use crate::mail::Mailer;
 
 /// Serves until a signal comes, then stops in order.
@@ -41,6 +42,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let admin_server = app.tasks.spawn(front.admin.serve());
     let workers = Workers::start(Arc::clone(&app), mailer, work::worker_settings(config));
     let deliveries = Deliveries::start(Arc::clone(&app), work::delivery_settings(config));
+    let upkeep = Upkeep::start(&app, tasks::ALL);
     let watching = CancellationToken::new();
     app.tasks.spawn(watch::watch(Arc::clone(&app), watching.clone()));
     output::print(&greeting(config, addresses))?;
@@ -60,6 +62,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
             workers.stop(deadline),
             deliveries.stop(deadline)
         );
+        upkeep.stop(deadline).await;
         watching.cancel();
         close(&app, deadline).await;
     };

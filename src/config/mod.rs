@@ -23,9 +23,9 @@ use secrecy::SecretString;
 
 pub use report::{ConfigFault, Report};
 pub use sections::{
-    Accounts, Admin, CallRate, Environment, Http, Jobs, Limits, Mail, MailTransport,
+    Accounts, Admin, Audit, CallRate, Environment, Http, Jobs, Limits, Mail, MailTransport,
     MasterKeySource, Migrate, Outbound, Password, Profile, Signup, Store, StoreUrl, Telemetry,
-    Token, TokenAlgorithm, Webhooks,
+    Token, Webhooks,
 };
 
 /// A configuration that holds.
@@ -69,6 +69,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// The worker pool.
     pub jobs: Jobs,
+    /// The audit trail.
+    pub audit: Audit,
     /// Logs.
     pub telemetry: Telemetry,
     shown: show::Shown,

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
+use crate::domain::keys::SigningAlgorithm;
 use crate::domain::signup::{EmailVerification, MailPolicy, SignupMode};
 use crate::telemetry::LogFormat;
 
@@ -96,22 +97,11 @@ pub struct Store {
     pub migrate_url: Option<StoreUrl>,
 }
 
-/// The algorithm of the access tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenAlgorithm {
-    /// ECDSA on P-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-    /// RSA with PKCS#1 v1.5, 3072 bits and more.
-    Rs256,
-}
-
 /// `[token]`: access and refresh tokens, their keys.
 #[derive(Clone, Debug)]
 pub struct Token {
     /// Algorithm of the key that is announced next.
-    pub algorithm: TokenAlgorithm,
+    pub algorithm: SigningAlgorithm,
     /// `aud` values, never empty; the first is our own.
     pub audiences: Vec<String>,
     /// Life of an access token, in whole seconds.
@@ -232,6 +222,13 @@ pub struct Jobs {
     pub lease: Duration,
     /// Tries until a job is given up.
     pub attempts_max: u32,
+}
+
+/// `[audit]`
+#[derive(Clone, Copy, Debug)]
+pub struct Audit {
+    /// Age at which an event leaves the trail; `None` keeps it for ever.
+    pub retention: Option<Duration>,
 }
 
 /// How often something is called.

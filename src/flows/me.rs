@@ -15,7 +15,7 @@ use crate::domain::signup::EmailVerification;
 use crate::domain::user::User;
 use crate::domain::username::{Reserved, Username};
 use crate::flows::Stamp;
-use crate::store::unique_values::{self, USERNAME};
+use crate::flows::unique::{self, Taken, UniqueError};
 use crate::store::{Writer, events, users};
 
 /// What is to change. The members that are absent stay as they are.
@@ -45,9 +45,9 @@ pub enum PatchError {
     /// The patch, or what it leads to, is not valid.
     #[error("the patch is not valid")]
     Invalid(Vec<FieldFault>),
-    /// A verified user holds the username.
-    #[error("the username is taken")]
-    UsernameTaken,
+    /// A verified user holds the username, or a value of a `unique` field.
+    #[error(transparent)]
+    Taken(Taken),
     /// The user is gone, or may not sign in any more.
     #[error("the user may not sign in any more")]
     SignedOut,
@@ -103,9 +103,7 @@ async fn apply(tx: &mut Writer, change: &Change) -> Result<User, PatchError> {
     if changed.is_empty() {
         return Ok(user);
     }
-    if wished.changed.iter().any(|name| name == "username") {
-        move_username(tx, &user, wished.username.as_ref()).await?;
-    }
+    unique::move_values(tx, &change.schema, &user, (username, &wished.profile)).await?;
     let now = change.stamp.now;
     if !users::update_shown(tx, &user, username, &wished.profile, now).await? {
         return Err(Fault::internal("a locked user was changed by somebody else").into());
@@ -174,16 +172,11 @@ fn differing(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<String> 
         .collect()
 }
 
-/// Gives up the old name and takes the new one; the row count decides who has it.
-async fn move_username(
-    tx: &mut Writer,
-    user: &User,
-    new: Option<&Username>,
-) -> Result<(), PatchError> {
-    unique_values::release(tx, USERNAME, user.id).await?;
-    let Some(new) = new else { return Ok(()) };
-    if !unique_values::claim(tx, USERNAME, new.canonical(), user.id).await? {
-        return Err(PatchError::UsernameTaken);
+impl From<UniqueError> for PatchError {
+    fn from(error: UniqueError) -> Self {
+        match error {
+            UniqueError::Taken(taken) => Self::Taken(taken),
+            UniqueError::Fault(fault) => Self::Fault(fault),
+        }
     }
-    Ok(())
 }

@@ -1,18 +1,24 @@
 //! What the service does: one story a file, read from top to bottom. Ask, hash, one named change, answer.
 
+pub mod audit;
 pub mod authenticate;
 pub mod create_user;
+pub mod idempotency;
+pub mod invitation;
 pub mod keys;
 pub mod login;
 pub mod logout;
+pub mod mails;
 pub mod me;
 pub mod passwords;
 pub mod refresh;
 pub mod resend;
 pub mod sessions;
 pub mod signup;
+mod signup_at_once;
 mod stamp;
 pub mod tokens;
+pub mod unique;
 pub mod verify_email;
 pub mod webhooks;
 
@@ -67,6 +73,8 @@ pub struct Settings {
     pub unverified_lifetime: Duration,
     /// `[webhooks]`
     pub webhooks: webhooks::Settings,
+    /// `audit.retention`; `None` keeps the trail for ever.
+    pub audit_retention: Option<Duration>,
     /// Mails to one mailbox and kind; `None` with `limits.enabled = false`.
     pub mail_limits: Option<MailPolicy>,
 }

@@ -18,7 +18,14 @@ const ROWS_API: &[Row] = &[
         Verb::Post,
         "/v1/signup",
         || web::route().to(accounts::signup),
-        &[Kind::UsernameTaken, Kind::Overloaded],
+        &[
+            Kind::SignupClosed,
+            Kind::UsernameTaken,
+            Kind::EmailTaken,
+            Kind::IdempotencyInProgress,
+            Kind::IdempotencyKeyReused,
+            Kind::Overloaded,
+        ],
     ),
     Row::new(
         Verb::Post,
@@ -50,7 +57,13 @@ const ROWS_API: &[Row] = &[
         Verb::Patch,
         "/v1/me",
         || web::route().to(me::patch),
-        &[Kind::UsernameTaken, Kind::VersionConflict, Kind::IfMatchRequired, Kind::Overloaded],
+        &[
+            Kind::UsernameTaken,
+            Kind::ValueTaken,
+            Kind::VersionConflict,
+            Kind::IfMatchRequired,
+            Kind::Overloaded,
+        ],
     ),
     Row::new(
         Verb::Get,

@@ -28,6 +28,7 @@ use crate::domain::user::User;
 use crate::flows::authenticate::{AuthenticateError, authenticate};
 use crate::flows::me::{Expected, Patch, PatchError, patch as flow_patch};
 use crate::flows::sessions::{self, Place};
+use crate::flows::unique::Taken;
 
 /// Who calls: the session and user of the bearer token, as the database has them now.
 pub(crate) async fn signed_in(app: &App, request: &HttpRequest) -> Result<SignedIn, Problem> {
@@ -225,10 +226,19 @@ impl From<PatchError> for Problem {
         match error {
             PatchError::VersionConflict => Kind::VersionConflict.into(),
             PatchError::Invalid(faults) => Self::validation(faults),
-            PatchError::UsernameTaken => Kind::UsernameTaken.into(),
+            PatchError::Taken(taken) => taken.into(),
             PatchError::SignedOut => Kind::AccessTokenInvalid.into(),
             PatchError::Fault(fault) => Self::internal(fault),
         }
+    }
+}
+
+impl From<Taken> for Problem {
+    fn from(taken: Taken) -> Self {
+        if taken.has_username() {
+            return Kind::UsernameTaken.into();
+        }
+        Self::new(Kind::ValueTaken).with_faults(taken.faults())
     }
 }
 

@@ -7,10 +7,12 @@ mod attempt;
 mod mail;
 mod pool;
 mod resend;
-pub mod webhooks;
-
+mod sweep;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod upkeep;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;

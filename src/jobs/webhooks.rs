@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::domain::ids::WebhookId;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::Endpoint;
-use crate::flows::webhooks::{self as flow, ENDPOINTS_MAX};
+use crate::flows::webhooks::ENDPOINTS_MAX;
 use crate::store::webhook_messages::{self, Claimed, Lease};
 use crate::store::{Writer, webhooks};
 use crate::{Fault, deadline};
@@ -41,8 +41,6 @@ pub struct DeliverySettings {
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// LIMIT: the backlog is counted no more often; scrapes are slower.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
-/// LIMIT: how often what is old is looked for.
-const SWEEP_EVERY: Duration = Duration::from_hours(1);
 /// LIMIT: what a stop waits for attempts that run; a receiver that takes longer is called again, under the same id.
 const GRACE: Duration = Duration::from_secs(3);
 /// LIMIT: the part of a stop's time that is kept for handing messages back.
@@ -53,19 +51,16 @@ pub struct Deliveries {
     stopping: CancellationToken,
     cancel: CancellationToken,
     pool: AbortOnDropHandle<()>,
-    _sweeping: AbortOnDropHandle<()>,
 }
 
 impl Deliveries {
     /// Starts to send what is due, now and later.
     pub fn start(app: Arc<App>, settings: DeliverySettings) -> Self {
         let (stopping, cancel) = (CancellationToken::new(), CancellationToken::new());
-        let sweeping = app.tasks.spawn(sweep_now_and_then(Arc::clone(&app), stopping.clone()));
         let tasks = app.tasks.clone();
         let post = Arc::new(Post::new(app, settings));
         let pool = tasks.spawn(work(post, stopping.clone(), cancel.clone()));
-        let (pool, sweeping) = (AbortOnDropHandle::new(pool), AbortOnDropHandle::new(sweeping));
-        Self { stopping, cancel, pool, _sweeping: sweeping }
+        Self { stopping, cancel, pool: AbortOnDropHandle::new(pool) }
     }
 
     /// Claims nothing more, lets attempts finish for a moment, and hands back what is not done before `deadline`.
@@ -263,29 +258,5 @@ fn pause(post: &Post, failures: u32) -> Duration {
 fn note(ended: &Result<WebhookId, JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a webhook worker ended");
-    }
-}
-
-/// Removes what is older than `webhooks.keep`, batch by batch, until `stopping`.
-async fn sweep_now_and_then(app: Arc<App>, stopping: CancellationToken) {
-    // Not at once: a start has other things to do, and instances that start together sweep apart.
-    let mut next = Instant::now() + app.random.jitter(SWEEP_EVERY);
-    loop {
-        tokio::select! {
-            biased;
-            () = stopping.cancelled() => return,
-            () = sleep_until(next) => {}
-        }
-        let swept = flow::sweep(&app).await;
-        // More may be left: again in a moment, so that others have their turn between.
-        let pause = match swept {
-            Ok(1..) => Duration::from_millis(100),
-            Ok(0) => SWEEP_EVERY,
-            Err(fault) => {
-                tracing::warn!(error = %fault.chain(), "old webhook messages could not be removed");
-                SWEEP_EVERY
-            }
-        };
-        next = Instant::now() + pause;
     }
 }

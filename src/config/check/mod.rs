@@ -43,7 +43,8 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
     let limits = accounts::limits(reader, environment);
     let (profile, mail) = (parts::profile(reader), parts::mail(reader, data_dir.as_deref()));
     let (outbound, webhooks) = (outbound::outbound(reader), outbound::webhooks(reader));
-    let (jobs, telemetry) = (parts::jobs(reader), parts::telemetry(reader));
+    let (jobs, audit) = (parts::jobs(reader), parts::audit(reader));
+    let telemetry = parts::telemetry(reader);
     Some(Config {
         environment: environment?,
         public_url: public?.origin().ascii_serialization(),
@@ -64,6 +65,7 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
         outbound: outbound?,
         webhooks: webhooks?,
         jobs: jobs?,
+        audit: audit?,
         telemetry: telemetry?,
         shown: Shown::default(),
     })

@@ -11,10 +11,10 @@ use tracing::level_filters::LevelFilter;
 use super::outbound;
 use crate::config::reader::Reader;
 use crate::config::sections::{
-    Jobs, Mail, MailTransport, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token,
-    TokenAlgorithm,
+    Audit, Jobs, Mail, MailTransport, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token,
 };
 use crate::config::values;
+use crate::domain::keys::SigningAlgorithm;
 use crate::telemetry::LogFormat;
 
 const STORE_URL: &str = "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE";
@@ -57,11 +57,7 @@ fn store_url(reader: &mut Reader, key: &str, url: &SecretString) -> Option<Store
 }
 
 pub(super) fn token(reader: &mut Reader) -> Option<Token> {
-    let algorithms = [
-        ("ES256", TokenAlgorithm::Es256),
-        ("EdDSA", TokenAlgorithm::EdDsa),
-        ("RS256", TokenAlgorithm::Rs256),
-    ];
+    let algorithms = SigningAlgorithm::ALL.map(|known| (known.name(), known));
     let algorithm = reader.choice("token.algorithm", &algorithms);
     let audiences = audiences(reader);
     let access_lifetime = reader.duration("token.access_lifetime", "1s", "1d");
@@ -201,6 +197,14 @@ pub(super) fn jobs(reader: &mut Reader) -> Option<Jobs> {
         lease: lease?,
         attempts_max: attempts_max?,
     })
+}
+
+pub(super) fn audit(reader: &mut Reader) -> Option<Audit> {
+    if reader.text("audit.retention")?.is_empty() {
+        return Some(Audit { retention: None });
+    }
+    let retention = reader.duration("audit.retention", "30d", "36500d")?;
+    Some(Audit { retention: Some(retention) })
 }
 
 pub(super) fn telemetry(reader: &mut Reader) -> Option<Telemetry> {

@@ -3,27 +3,28 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis::store::{
-    Conn, Read, Sql, credentials, deliveries, events, jobs, one_time_tokens, refresh_tokens, roles,
-    sessions, signing_keys, unique_values, users, webhook_messages, webhooks,
-};
+use portcullis::store::{self, Conn, Read, Sql};
 use sqlx::{Executor, SqlSafeStr};
 
 /// The files of `src/store` with statements, and their lists.
 const FILES: &[(&str, &[(&str, Sql)])] = &[
-    ("credentials.rs", credentials::ALL),
-    ("deliveries.rs", deliveries::ALL),
-    ("events.rs", events::ALL),
-    ("jobs.rs", jobs::ALL),
-    ("one_time_tokens.rs", one_time_tokens::ALL),
-    ("refresh_tokens.rs", refresh_tokens::ALL),
-    ("roles.rs", roles::ALL),
-    ("sessions.rs", sessions::ALL),
-    ("signing_keys.rs", signing_keys::ALL),
-    ("unique_values.rs", unique_values::ALL),
-    ("users.rs", users::ALL),
-    ("webhook_messages.rs", webhook_messages::ALL),
-    ("webhooks.rs", webhooks::ALL),
+    ("credentials.rs", store::credentials::ALL),
+    ("deliveries.rs", store::deliveries::ALL),
+    ("event_chain.rs", store::event_chain::ALL),
+    ("events.rs", store::events::ALL),
+    ("idempotency_keys.rs", store::idempotency_keys::ALL),
+    ("jobs.rs", store::jobs::ALL),
+    ("leases.rs", store::leases::ALL),
+    ("mail_allowances.rs", store::mail_allowances::ALL),
+    ("one_time_tokens.rs", store::one_time_tokens::ALL),
+    ("refresh_tokens.rs", store::refresh_tokens::ALL),
+    ("roles.rs", store::roles::ALL),
+    ("sessions.rs", store::sessions::ALL),
+    ("signing_keys.rs", store::signing_keys::ALL),
+    ("unique_values.rs", store::unique_values::ALL),
+    ("users.rs", store::users::ALL),
+    ("webhook_messages.rs", store::webhook_messages::ALL),
+    ("webhooks.rs", store::webhooks::ALL),
 ];
 
 fn folder(name: &str) -> PathBuf {

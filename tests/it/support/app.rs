@@ -228,7 +228,7 @@ pub(crate) async fn sign_up(app: &App, person: &Person) -> Result<(), SignupErro
         profile: person.profile.clone(),
         origin: Origin { address: "192.0.2.1".into(), ..Origin::default() },
     };
-    signup::signup(app, signup).await
+    signup::signup(app, signup, None).await.map(|_signed_up| ())
 }
 
 /// Proves the mailbox of `person` at an instance.

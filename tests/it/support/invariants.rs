@@ -164,6 +164,13 @@ const RULES: &[Rule] = &[
         ),
     ),
     (
+        "I7, ENU-12: who is not verified holds nothing",
+        Query::Both(
+            "SELECT COUNT(*) FROM unique_values JOIN users ON users.id = unique_values.user_id
+             WHERE users.email_verified_at IS NULL",
+        ),
+    ),
+    (
         "a proven mailbox is pending no more",
         Query::Both(
             "SELECT COUNT(*) FROM users

@@ -13,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod rows;
+pub(crate) mod schemas;
 pub(crate) mod serve;
 
 /// Makes `name::sqlite` and `name::postgres` of one body that is handed a migrated [`database::TestDatabase`].
