@@ -11,6 +11,7 @@ mod kills;
 mod readme;
 mod secrets;
 mod stops;
+mod webhooks;
 
 use serde_json::{Value, json};
 

@@ -30,7 +30,7 @@ pub(crate) const LOOPBACK: [(&str, &str); 4] = [
     ("OUTBOUND__WEBHOOK_BURST", "10000"),
 ];
 
-fn settings() -> DeliverySettings {
+pub(crate) fn settings() -> DeliverySettings {
     DeliverySettings {
         per_endpoint: 2,
         timeout: Duration::from_secs(5),
