@@ -47,7 +47,7 @@ pub(super) enum Webhooks {
 /// `webhooks create`
 #[derive(Args)]
 pub(super) struct Create {
-    /// Where messages go, such as https://example.org/hooks
+    /// Where messages go, such as `https://example.org/hooks`
     url: String,
     /// A type to be told of, such as user.created; several times for several, `*` for all
     #[arg(long = "event", value_name = "TYPE", required = true)]

@@ -250,7 +250,7 @@ fn unseal(
     sealer: &Sealer,
     column: &'static str,
     id: WebhookId,
-    sealed: &[u8],
+    stored: &[u8],
 ) -> Result<WebhookSecret, Fault> {
-    WebhookSecret::from_bytes(&sealer.open(Place::new(column, id.0.as_bytes()), sealed)?)
+    WebhookSecret::from_bytes(&sealer.open(Place::new(column, id.0.as_bytes()), stored)?)
 }

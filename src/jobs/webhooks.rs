@@ -202,7 +202,7 @@ async fn work(post: Arc<Post>, stopping: CancellationToken, cancel: Cancellation
             () = stopping.cancelled() => break,
             Some(ended) = running.join_next() => {
                 note(&ended);
-                give_back(&mut taken, ended);
+                give_back(&mut taken, &ended);
                 // It made room. A database that is out is left its pause.
                 if failures == 0 {
                     next = Instant::now();
@@ -235,12 +235,12 @@ async fn work(post: Arc<Post>, stopping: CancellationToken, cancel: Cancellation
 }
 
 /// Frees the place of an attempt that ended.
-fn give_back(taken: &mut HashMap<WebhookId, usize>, ended: Result<WebhookId, JoinError>) {
+fn give_back(taken: &mut HashMap<WebhookId, usize>, ended: &Result<WebhookId, JoinError>) {
     let Ok(id) = ended else { return };
-    if let Some(count) = taken.get_mut(&id) {
+    if let Some(count) = taken.get_mut(id) {
         *count = count.saturating_sub(1);
         if *count == 0 {
-            taken.remove(&id);
+            taken.remove(id);
         }
     }
 }

@@ -31,18 +31,13 @@ pub struct Patch {
     pub state: Option<State>,
 }
 
-struct Wished {
-    url: Option<String>,
-    events: Option<Filter>,
-    description: Option<Option<String>>,
-    state: Option<State>,
-}
-
 struct Change {
     stamp: Stamp,
     id: WebhookId,
     expected: Expected,
-    wished: Wished,
+    /// Its `url` is in its normal form, and no text is empty.
+    patch: Patch,
+    filter: Option<Filter>,
 }
 
 /// Changes an endpoint; gives it as it is afterwards. A patch that changes nothing moves no version.
@@ -54,14 +49,14 @@ pub async fn update(
 ) -> Result<Endpoint, WebhookError> {
     let mut faults = Vec::new();
     let url = patch.url.and_then(|url| checked_url(app, &url, &mut faults));
-    let events = patch.events.and_then(|words| kept(Filter::parse(&words), &mut faults));
+    let filter = patch.events.as_ref().and_then(|words| kept(Filter::parse(words), &mut faults));
     let description = patch.description.map(|text| text.filter(|text| !text.is_empty()));
     faults.extend(description.iter().flatten().filter_map(|text| description_fault(text)));
     if !faults.is_empty() {
         return Err(WebhookError::Invalid(faults));
     }
-    let wished = Wished { url, events, description, state: patch.state };
-    let change = Change { stamp: Stamp::new(app, actor, origin), id, expected, wished };
+    let patch = Patch { url, description, ..patch };
+    let change = Change { stamp: Stamp::new(app, actor, origin), id, expected, patch, filter };
     app.store.write(change, |tx, change| Box::pin(apply(tx, change))).await
 }
 
@@ -72,8 +67,7 @@ async fn apply(tx: &mut Writer, change: &Change) -> Result<Endpoint, WebhookErro
     {
         return Err(WebhookError::VersionConflict);
     }
-    let now = change.stamp.now;
-    let (mut after, mut changed) = wished(&before, &change.wished, now);
+    let (mut after, mut changed) = wished(&before, change);
     if changed.is_empty() {
         return Ok(before);
     }
@@ -106,14 +100,15 @@ async fn tell(
 }
 
 /// The endpoint as it is wished for, and the names of what differs.
-fn wished(before: &Endpoint, wish: &Wished, now: Timestamp) -> (Endpoint, Vec<&'static str>) {
+fn wished(before: &Endpoint, change: &Change) -> (Endpoint, Vec<&'static str>) {
+    let (wish, now) = (&change.patch, change.stamp.now);
     let mut after = Endpoint { updated_at: now, ..before.clone() };
     let mut changed = Vec::new();
     if let Some(url) = wish.url.as_ref().filter(|url| **url != before.url) {
         after.url.clone_from(url);
         changed.push("url");
     }
-    if let Some(events) = wish.events.as_ref().filter(|events| **events != before.events) {
+    if let Some(events) = change.filter.as_ref().filter(|events| **events != before.events) {
         after.events.clone_from(events);
         changed.push("events");
     }

@@ -35,10 +35,8 @@ pub(crate) async fn list(
     flow::find(&app, id).await?;
     let before = paging.before().map(|(at, id)| (at, DeliveryId(id)));
     let found = flow::deliveries(&app, id, before, paging.limit()).await?;
-    let total = match paging.wants_total() {
-        true => Some(flow::count_deliveries(&app, id).await?),
-        false => None,
-    };
+    let total =
+        if paging.wants_total() { Some(flow::count_deliveries(&app, id).await?) } else { None };
     let items = found.items.into_iter().map(DeliveryView::from).collect();
     Ok(paging.answer(items, found.next.map(|(at, id)| (at, id.0)), total))
 }

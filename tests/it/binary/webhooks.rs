@@ -144,7 +144,8 @@ on_every_backend! {
         let receiver = Receiver::start(Mode::Slow(Duration::from_millis(20))).await;
         create(&service, &receiver.url(), "user.created");
         let random = Random::system();
-        for round in 0..8 {
+        // On a machine that is busy with other things a round may see no signup at all.
+        for round in 0.. {
             let client = service.client();
             let load = async {
                 for n in 0.. {
@@ -157,6 +158,11 @@ on_every_backend! {
             drop(tokio::time::timeout(life, load).await);
             service.kill9();
             service.start().await;
+            let users = db.count("SELECT COUNT(*) FROM users").await;
+            if round >= 7 && users >= 6 {
+                break;
+            }
+            assert!(round < 60, "{users} users");
         }
         let waiting = "SELECT COUNT(*) FROM webhook_messages WHERE state <> 'delivered'";
         let began = Instant::now();
@@ -171,7 +177,6 @@ on_every_backend! {
             "SELECT lower(hex(id)) FROM events WHERE action = 'user.created'",
             "SELECT replace(id::text, '-', '') FROM events WHERE action = 'user.created'",
         )).await.into_iter().collect();
-        assert!(known.len() > 5, "{} users", known.len());
         assert_eq!(told, known);
         let users = db.count("SELECT COUNT(*) FROM users").await;
         assert_eq!(i64::try_from(known.len()).unwrap(), users, "no user without event, no event without user");

@@ -1,15 +1,21 @@
 //! Receivers that are slow, broken or no receivers at all: none harms us, none delays another, none leads inside.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use portcullis::app::App;
+use portcullis::app::open::Means;
 use portcullis::flows::me::Expected;
 use portcullis::flows::webhooks::{self as flow, New, Patch, WebhookError};
 use portcullis::jobs::webhooks::{Deliveries, DeliverySettings, deliver_due};
+use portcullis::outbound::{Found, Lookup};
 use tokio::time::Instant;
 
 use super::{attempts, by, create, deliver, settings, start};
 use crate::support::app::{Person, TestApp};
+use crate::support::database::other_random;
 use crate::support::receiver::{Mode, Receiver};
 
 /// Addresses that nobody may be called at, each spelled so that somebody would miss it.
@@ -46,6 +52,16 @@ const BAD: [&str; 30] = [
     "file:///etc/passwd",
 ];
 
+/// Answers every name with an address inside, and counts how often it is asked.
+struct Rebound(Arc<AtomicUsize>);
+
+impl Lookup for Rebound {
+    fn lookup(&self, _name: &str) -> Found {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Ok(vec![IpAddr::from([127, 0, 0, 1])]) })
+    }
+}
+
 async fn refused(app: &TestApp, url: &str) -> Vec<String> {
     let new = New { url: url.to_owned(), events: vec!["*".into()], description: None };
     match flow::create(&app.app, by(), new).await {
@@ -78,6 +94,21 @@ on_every_backend! {
         assert_eq!(deliver(&app).await, 1);
         assert_eq!(attempts(&app, endpoint.id).await, [(None, Some("address".into()), Some("waiting".into()))]);
         assert_eq!(listener.connections(), 0, "WHK-05: the listener saw something");
+    }
+
+    async fn whk_05_a_name_that_leads_inside_when_it_is_called_leads_nowhere(db: TestDatabase) {
+        let app = TestApp::start_with(db, &[("WEBHOOKS__ALLOW_HTTP", "true")]).await;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let lookup = Arc::new(Rebound(Arc::clone(&asked)));
+        let means = Means { clock: app.app.clock.clone(), random: other_random(), lookup };
+        let instance = App::open(&app.configured(&[("WEBHOOKS__ALLOW_HTTP", "true")]), means).await.unwrap();
+        // The name is good when the endpoint is made: nobody is asked then.
+        let (endpoint, _) = create(&app, "http://hooks.example.org:8080/", &["user.created"]).await;
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        app.sign_up(&Person::new("ann@example.org")).await.unwrap();
+        assert_eq!(deliver_due(&instance, settings()).await.unwrap(), 1);
+        assert_eq!(attempts(&app, endpoint.id).await, [(None, Some("address".into()), Some("waiting".into()))]);
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "no second look-up");
     }
 
     async fn whk_06_a_redirect_is_a_failure_and_not_followed(db: TestDatabase) {
