@@ -71,6 +71,8 @@ pub struct User {
     pub suspended_at: Option<Timestamp>,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
+    /// When everything personal was erased; what is left is a tombstone.
+    pub erased_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When what is shown last changed.

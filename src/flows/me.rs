@@ -68,10 +68,8 @@ pub async fn patch(
     let change = Change {
         stamp: Stamp::new(app, Actor::User(id), origin),
         id,
-        patch,
+        amendment: Amendment::new(app, patch, By::User),
         expected,
-        schema: Arc::clone(&app.schema),
-        reserved: app.reserved.clone(),
         needed: app.settings.email_verification,
     };
     app.store.write(change, |tx, change| Box::pin(apply(tx, change))).await
@@ -80,36 +78,67 @@ pub async fn patch(
 struct Change {
     stamp: Stamp,
     id: UserId,
-    patch: Patch,
+    amendment: Amendment,
     expected: Expected,
+    needed: EmailVerification,
+}
+
+/// A patch, and what it is held against.
+pub(super) struct Amendment {
+    patch: Patch,
+    by: By,
     schema: Arc<ProfileSchema>,
     reserved: Reserved,
-    needed: EmailVerification,
+}
+
+impl Amendment {
+    /// A patch that is written by `by`.
+    pub(super) fn new(app: &App, patch: Patch, by: By) -> Self {
+        Self { patch, by, schema: Arc::clone(&app.schema), reserved: app.reserved.clone() }
+    }
+}
+
+impl Expected {
+    /// Whether the patch is against `version`.
+    pub(super) fn allows(&self, version: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Versions(versions) => versions.contains(&version),
+        }
+    }
 }
 
 async fn apply(tx: &mut Writer, change: &Change) -> Result<User, PatchError> {
     let user = users::lock(tx, change.id).await?.ok_or(PatchError::SignedOut)?;
     user.may_get_a_token(change.needed).or(Err(PatchError::SignedOut))?;
     // Order of api.md: whether `If-Match` is current comes before the values.
-    if let Expected::Versions(versions) = &change.expected
-        && !versions.contains(&user.version)
-    {
+    if !change.expected.allows(user.version) {
         return Err(PatchError::VersionConflict);
     }
-    let wished = values(change, &user)?;
+    amend(tx, &change.stamp, &change.amendment, user).await
+}
+
+/// Patches a locked account; the account as it is afterwards.
+pub(super) async fn amend(
+    tx: &mut Writer,
+    stamp: &Stamp,
+    amendment: &Amendment,
+    user: User,
+) -> Result<User, PatchError> {
+    let wished = values(amendment, &user)?;
     let username = wished.username.as_ref().map(Username::typed);
     let changed: Vec<Value> =
         wished.changed.iter().map(|name| Value::String(name.clone())).collect();
     if changed.is_empty() {
         return Ok(user);
     }
-    unique::move_values(tx, &change.schema, &user, (username, &wished.profile)).await?;
-    let now = change.stamp.now;
+    unique::move_values(tx, &amendment.schema, &user, (username, &wished.profile)).await?;
+    let now = stamp.now;
     if !users::update_shown(tx, &user, username, &wished.profile, now).await? {
         return Err(Fault::internal("a locked user was changed by somebody else").into());
     }
     let data = Map::from_iter([("changed".into(), Value::Array(changed))]);
-    let event = change.stamp.event(Action::UserUpdated, Subject::User(user.id), data)?;
+    let event = stamp.event(Action::UserUpdated, Subject::User(user.id), data)?;
     events::append(tx, &event).await?;
     let username = username.map(str::to_owned);
     Ok(User {
@@ -129,22 +158,22 @@ struct Wished {
 }
 
 /// The values that the patch leads to, or everything that is wrong with them.
-fn values(change: &Change, user: &User) -> Result<Wished, PatchError> {
+fn values(amendment: &Amendment, user: &User) -> Result<Wished, PatchError> {
     let mut faults = Vec::new();
-    let username = match &change.patch.username {
+    let username = match &amendment.patch.username {
         None => user.username.clone(),
         Some(wish) => wish.clone(),
     };
-    let is_new = change.patch.username.is_some() && username != user.username;
+    let is_new = amendment.patch.username.is_some() && username != user.username;
     let username = username.and_then(|text| {
         // A name that somebody holds stays theirs, even if it was reserved later.
-        let reserved = if is_new { &change.reserved } else { &Reserved::none() };
+        let reserved = if is_new { &amendment.reserved } else { &Reserved::none() };
         Username::parse(&text, reserved).map_err(|error| faults.push(error.at("/username"))).ok()
     });
     let mut profile = Value::Object(user.profile.clone());
-    if let Some(patch) = &change.patch.profile {
+    if let Some(patch) = &amendment.patch.profile {
         let patch = Value::Object(patch.clone());
-        match change.schema.patched(&profile, &patch, By::User, "/profile") {
+        match amendment.schema.patched(&profile, &patch, amendment.by, "/profile") {
             Ok(patched) => profile = patched,
             Err(found) => faults.extend(found),
         }

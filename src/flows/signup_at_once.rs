@@ -69,6 +69,7 @@ fn as_made(new: &NewUser) -> User {
         invited_until: None,
         suspended_at: None,
         deleted_at: None,
+        erased_at: None,
         created_at: new.created_at,
         updated_at: new.created_at,
         last_login_at: Some(new.created_at),

@@ -8,7 +8,9 @@ use utoipa::OpenApi;
 use super::problem::Kind;
 use super::routes::{Row, Verb, mount};
 use super::webhooks::catalogue;
-use super::{ROWS_DOCS, ROWS_HEALTH, accounts, me, metadata, openapi, sign_in};
+use super::{
+    ROWS_DOCS, ROWS_HEALTH, accounts, deletion, events, export, me, metadata, openapi, sign_in,
+};
 use crate::Fault;
 use crate::app::App;
 use crate::domain::profile::ProfileSchema;
@@ -83,6 +85,24 @@ const ROWS_API: &[Row] = &[
         || web::route().to(me::end_session),
         &[Kind::NotFound, Kind::Overloaded],
     ),
+    Row::new(
+        Verb::Post,
+        "/v1/me/delete",
+        || web::route().to(deletion::delete),
+        &[Kind::InvalidCredentials, Kind::LastAdmin, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Get,
+        "/v1/me/events",
+        || web::route().to(events::list),
+        &[Kind::CursorInvalid, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Get,
+        "/v1/me/export",
+        || web::route().to(export::export),
+        &[Kind::ReauthenticationRequired, Kind::Overloaded],
+    ),
     Row::new(Verb::Get, "/.well-known/jwks.json", || web::route().to(metadata::jwks), &[]),
     Row::new(
         Verb::Get,
@@ -112,6 +132,9 @@ const ROWS_API: &[Row] = &[
         me::list_sessions,
         me::end_others,
         me::end_session,
+        deletion::delete,
+        events::list,
+        export::export,
         metadata::jwks,
         metadata::openid,
         metadata::oauth,

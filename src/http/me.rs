@@ -127,7 +127,7 @@ pub(crate) struct PageQuery {
 }
 
 /// LIMIT: api.md, section 1: 25 items unless another number is asked for.
-const PAGE_DEFAULT: usize = 25;
+pub(super) const PAGE_DEFAULT: usize = 25;
 
 /// Lists one's own live sessions, newest first.
 #[utoipa::path(get, path = "/v1/me/sessions", tag = "me", operation_id = "list_sessions",

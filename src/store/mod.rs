@@ -24,6 +24,7 @@ mod slots;
 mod sql;
 mod sqlite;
 pub mod unique_values;
+pub mod user_life;
 pub mod users;
 pub mod webhook_messages;
 pub mod webhooks;

@@ -14,8 +14,8 @@ use crate::domain::user::User;
 macro_rules! user_columns {
     () => {
         "users.id, users.email, users.email_canonical, users.email_verified_at, users.username,
-         users.profile, users.pending_since, users.invited_until, users.suspended_at, users.deleted_at, users.created_at,
-         users.updated_at, users.last_login_at, users.version,
+         users.profile, users.pending_since, users.invited_until, users.suspended_at, users.deleted_at,
+         users.erased_at, users.created_at, users.updated_at, users.last_login_at, users.version,
          COALESCE((SELECT string_agg(user_roles.role, ',' ORDER BY user_roles.role)
                    FROM user_roles WHERE user_roles.user_id = users.id), '') AS roles"
     };
@@ -43,7 +43,7 @@ statements! {
     ));
     LIST = Sql::both(concat!(
         "SELECT ", user_columns!(), " FROM users
-         WHERE (users.created_at, users.id) < ($1, $2)
+         WHERE users.erased_at IS NULL AND (users.created_at, users.id) < ($1, $2)
          ORDER BY users.created_at DESC, users.id DESC LIMIT $3"
     ));
     INSERT = Sql::both(
@@ -113,7 +113,7 @@ pub async fn find_by_username(
     optional!(db, FIND_BY_USERNAME, username_canonical)
 }
 
-/// Lists at most `limit` users made before the place `(at, id)`, newest first.
+/// Lists at most `limit` users, no tombstones, made before the place `(at, id)`, newest first.
 pub async fn list(
     db: &mut impl Read,
     before: (Timestamp, UserId),

@@ -2,6 +2,9 @@
 
 mod accounts;
 mod keys;
+mod leaving;
+mod life;
+mod life_races;
 mod mails;
 mod races;
 mod refresh;

@@ -14,5 +14,6 @@ mod sqlite;
 mod statements;
 mod tokens;
 mod trail;
+mod user_life;
 mod users;
 mod webhooks;

@@ -22,6 +22,7 @@ const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("sessions.rs", store::sessions::ALL),
     ("signing_keys.rs", store::signing_keys::ALL),
     ("unique_values.rs", store::unique_values::ALL),
+    ("user_life.rs", store::user_life::ALL),
     ("users.rs", store::users::ALL),
     ("webhook_messages.rs", store::webhook_messages::ALL),
     ("webhooks.rs", store::webhooks::ALL),

@@ -47,7 +47,7 @@ on_every_backend! {
             assert_eq!(user, User {
                 id: new.id, email: new.email, email_canonical: new.email_canonical, email_verified_at: None,
                 username: new.username, profile: profile.clone(), pending_since: Some(at), invited_until: None, suspended_at: None,
-                deleted_at: None, created_at: at, updated_at: at, last_login_at: None, version: 1,
+                deleted_at: None, erased_at: None, created_at: at, updated_at: at, last_login_at: None, version: 1,
                 roles: portcullis::domain::user::Roles(vec![]),
             });
             assert_eq!((user.created_at.micros(), user.pending_since.unwrap().micros()), (micros, micros));

@@ -16,6 +16,7 @@ use portcullis::domain::event::Actor;
 use portcullis::domain::identifier::LoginIdentifier;
 use portcullis::domain::job::{Letter, Mail, Task};
 use portcullis::domain::session::{Origin, SignedIn};
+use portcullis::domain::user::User;
 use portcullis::domain::username::Username;
 use portcullis::flows::authenticate::{self, AuthenticateError};
 use portcullis::flows::keys;
@@ -24,6 +25,7 @@ use portcullis::flows::refresh::{self, RefreshError};
 use portcullis::flows::signup::{self, Signup, SignupError};
 use portcullis::flows::tokens::Tokens;
 use portcullis::flows::verify_email::{self, Proof, Verified, VerifyError};
+use portcullis::store::users;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -158,6 +160,12 @@ impl TestApp {
     /// Tells who an access token is.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<SignedIn, AuthenticateError> {
         authenticate::authenticate(&self.app, token).await
+    }
+
+    /// The account with this address.
+    pub(crate) async fn user(&self, email: &str) -> User {
+        let mut db = self.app.store.read().await.unwrap();
+        users::find_by_email(&mut db, email).await.unwrap().unwrap()
     }
 
     /// The mails that wait for this address, oldest first: what the worker would find in the sealed payloads.

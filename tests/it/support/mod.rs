@@ -6,6 +6,7 @@
 pub(crate) mod app;
 pub(crate) mod clients;
 pub(crate) mod database;
+pub(crate) mod dump;
 pub(crate) mod invariants;
 pub(crate) mod openapi;
 pub(crate) mod pg;
