@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::{App, probes};
 use crate::Fault;
 use crate::config::Config;
-use crate::http::api;
 use crate::http::health::Readiness;
 use crate::http::server::{self, Running};
 use crate::http::settings::{Frame, HttpSettings};
+use crate::http::{admin_api, api};
 use crate::telemetry::metrics;
 
 /// LIMIT: connections that wait to be accepted; the system may hold fewer.
@@ -75,7 +75,8 @@ impl Bound {
         admin.settings.workers = 1;
         let rows = api::configure(Arc::clone(app), api::public_rows());
         let public = server::start(self.public, frame, rows).map_err(Fault::internal)?;
-        let rows = api::configure(Arc::clone(app), api::admin_rows());
+        admin.document = admin_api::served_document()?.into();
+        let rows = api::configure(Arc::clone(app), admin_api::rows());
         let admin = server::start(self.admin, admin, rows).map_err(Fault::internal)?;
         Ok(Front { public, admin, readiness })
     }

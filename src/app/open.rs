@@ -14,7 +14,7 @@ use crate::crypto::seal::{MasterKey, MasterKeyError, Sealer};
 use crate::domain::password::PasswordPolicy;
 use crate::domain::profile::{ProfileSchema, SchemaError};
 use crate::domain::username::Reserved;
-use crate::flows::{Settings, keys, tokens};
+use crate::flows::{Settings, keys, tokens, webhooks};
 use crate::outbound::{self, Lookup, Outbound, Rate, SystemLookup, UrlFault};
 use crate::store::migrate::{self, State};
 use crate::store::{self, Database, Store};
@@ -248,6 +248,11 @@ fn settings_of(config: &Config) -> Settings {
         email_change_lifetime: config.accounts.email_change_lifetime,
         deletion_grace: config.accounts.deletion_grace,
         unverified_lifetime: config.accounts.unverified_lifetime,
+        webhooks: webhooks::Settings {
+            secret_overlap: config.webhooks.secret_overlap,
+            disable_after: config.webhooks.disable_after,
+            keep: config.webhooks.keep,
+        },
         audit_retention: config.audit.retention,
         mail_limits: config.limits.enabled.then_some(config.limits.mails),
     }

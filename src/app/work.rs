@@ -2,6 +2,7 @@
 
 use crate::config::{Config, MailTransport};
 use crate::jobs::WorkerSettings;
+use crate::jobs::webhooks::DeliverySettings;
 use crate::mail;
 
 /// What a `Mailer` is made from.
@@ -24,5 +25,14 @@ pub fn worker_settings(config: &Config) -> WorkerSettings {
         poll_interval: config.jobs.poll_interval,
         lease: config.jobs.lease,
         attempts_max: config.jobs.attempts_max,
+    }
+}
+
+/// What the deliveries of webhooks are told.
+pub fn delivery_settings(config: &Config) -> DeliverySettings {
+    DeliverySettings {
+        per_endpoint: config.webhooks.per_endpoint,
+        timeout: config.webhooks.timeout,
+        poll_interval: config.jobs.poll_interval,
     }
 }

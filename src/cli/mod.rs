@@ -18,6 +18,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod users;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +60,9 @@ enum Command {
     /// Manage the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Manage webhook endpoints, and what is sent to them
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// Read, verify and export the audit trail
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -106,6 +110,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate(migrate) => migrate::run(&quiet(&options())?, &migrate).await,
         Command::Users(users) => Box::pin(users::run(&quiet(&options())?, users)).await,
         Command::Keys(keys) => Box::pin(keys::run(&quiet(&options())?, keys)).await,
+        Command::Webhooks(webhooks) => Box::pin(webhooks::run(&quiet(&options())?, webhooks)).await,
         Command::Audit(audit) => Box::pin(audit::run(&quiet(&options())?, audit)).await,
         Command::Profile(command) => Box::pin(profile::run(&quiet(&options())?, command)).await,
         Command::Config(command) => configuration::run(&options(), command),

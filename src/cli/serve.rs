@@ -20,6 +20,7 @@ use crate::config::{Config, Environment, MailTransport, StoreUrl};
 use crate::domain::event::Actor;
 use crate::flows::keys;
 use crate::jobs::upkeep::Upkeep;
+use crate::jobs::webhooks::Deliveries;
 use crate::jobs::{Workers, tasks};
 use crate::mail::Mailer;
 
@@ -40,6 +41,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let public_server = app.tasks.spawn(front.public.serve());
     let admin_server = app.tasks.spawn(front.admin.serve());
     let workers = Workers::start(Arc::clone(&app), mailer, work::worker_settings(config));
+    let deliveries = Deliveries::start(Arc::clone(&app), work::delivery_settings(config));
     let upkeep = Upkeep::start(&app, tasks::ALL);
     let watching = CancellationToken::new();
     app.tasks.spawn(watch::watch(Arc::clone(&app), watching.clone()));
@@ -55,7 +57,12 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let in_order = async {
         tokio::time::sleep(config.http.drain_delay).await;
         let deadline = Instant::now() + config.http.shutdown_timeout;
-        tokio::join!(public.finish(), admin.finish(), workers.stop(deadline));
+        tokio::join!(
+            public.finish(),
+            admin.finish(),
+            workers.stop(deadline),
+            deliveries.stop(deadline)
+        );
         upkeep.stop(deadline).await;
         watching.cancel();
         close(&app, deadline).await;

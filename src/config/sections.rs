@@ -258,6 +258,16 @@ pub struct Outbound {
 pub struct Webhooks {
     /// Whether they may be sent without TLS.
     pub allow_http: bool,
+    /// Time that an attempt may take.
+    pub timeout: Duration,
+    /// Attempts at one endpoint at once.
+    pub per_endpoint: usize,
+    /// Time that messages are signed with a former secret too.
+    pub secret_overlap: Duration,
+    /// Time of failure after which an endpoint is disabled.
+    pub disable_after: Duration,
+    /// Time that deliveries and messages are kept.
+    pub keep: Duration,
 }
 
 /// `[telemetry]`

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod random;
 pub mod seal;
 pub mod sha1;
+pub mod webhook;
 
 mod der;
 mod import;

@@ -6,17 +6,25 @@ use super::ids::{EventId, JobId, SessionId, UserId, WebhookId};
 use super::time::Timestamp;
 
 macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)+) => {
+    ($(#[doc = $doc:literal] $name:ident = $text:literal;)+) => {
         /// What was done. The text is also the type of the webhook.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Action {
-            $($(#[$doc])* $name,)+
+            $(#[doc = $doc] $name,)+
         }
 
         impl Action {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
             /// The word that is stored.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
+            }
+
+            /// One sentence that tells it.
+            pub fn told(self) -> &'static str {
+                match self { $(Self::$name => $doc.trim_ascii(),)+ }
             }
         }
     };
@@ -179,6 +187,8 @@ pub struct Event {
     pub address: Option<String>,
     /// Changed field names and the like; erased with the account.
     pub data: Map<String, Value>,
+    /// What webhook endpoints are told of it, if they are; nothing personal, so it stays (WHK-09).
+    pub message: Option<String>,
 }
 
 /// A line of the trail about an account, as it is read back.

@@ -40,4 +40,6 @@ ids! {
     EventId;
     /// Names a webhook endpoint.
     WebhookId;
+    /// Names one attempt at sending a webhook message.
+    DeliveryId;
 }

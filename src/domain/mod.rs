@@ -19,3 +19,4 @@ pub mod token;
 pub mod trail;
 pub mod user;
 pub mod username;
+pub mod webhook;

@@ -44,6 +44,7 @@ pub mod unique;
 pub mod update;
 pub mod verify_email;
 pub mod vouch;
+pub mod webhooks;
 
 pub(crate) use stamp::JOB_PAYLOAD;
 pub use stamp::Stamp;
@@ -94,6 +95,8 @@ pub struct Settings {
     pub deletion_grace: Duration,
     /// `accounts.unverified_lifetime`.
     pub unverified_lifetime: Duration,
+    /// `[webhooks]`
+    pub webhooks: webhooks::Settings,
     /// `audit.retention`; `None` keeps the trail for ever.
     pub audit_retention: Option<Duration>,
     /// Mails to one mailbox and kind; `None` with `limits.enabled = false`.

@@ -1,5 +1,7 @@
 //! Who does something, when and from where: what every event and job of a change has in common.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::Fault;
@@ -10,10 +12,12 @@ use crate::crypto::seal::{Place, Sealer};
 use crate::domain::event::{Action, Actor, Event, Subject};
 use crate::domain::ids::{EventId, JobId};
 use crate::domain::job::{NewJob, Task};
+use crate::domain::profile::ProfileSchema;
 use crate::domain::session::Origin;
 use crate::domain::signup::MailPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::trail::details_spelled;
+use crate::domain::webhook;
 
 /// The column of sealed job payloads.
 pub(crate) const JOB_PAYLOAD: &str = "jobs.payload";
@@ -29,6 +33,7 @@ pub struct Stamp {
     pub origin: Origin,
     random: Random,
     sealer: Sealer,
+    schema: Arc<ProfileSchema>,
     mail_limits: Option<MailPolicy>,
 }
 
@@ -41,6 +46,7 @@ impl Stamp {
             origin,
             random: app.random.clone(),
             sealer: app.sealer.clone(),
+            schema: Arc::clone(&app.schema),
             mail_limits: app.settings.mail_limits,
         }
     }
@@ -71,6 +77,7 @@ impl Stamp {
         let address = (!self.origin.address.is_empty()).then(|| self.origin.address.clone());
         let details_key: [u8; 32] = self.random.bytes();
         let spelled = details_spelled(address.as_deref(), &data);
+        let message = webhook::message((action, &subject), self.now, &data, &self.schema);
         Ok(Event {
             id: EventId(self.random.uuid(self.now)),
             at: self.now,
@@ -82,6 +89,7 @@ impl Stamp {
             details_key,
             address,
             data,
+            message,
         })
     }
 

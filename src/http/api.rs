@@ -7,9 +7,10 @@ use utoipa::OpenApi;
 
 use super::problem::Kind;
 use super::routes::{Row, Verb, mount};
+use super::webhooks::catalogue;
 use super::{
-    ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, deletion, emails, events, export, me, metadata,
-    openapi, passwords, sign_in, signup,
+    ROWS_DOCS, ROWS_HEALTH, accounts, deletion, emails, events, export, me, metadata, openapi,
+    passwords, sign_in, signup,
 };
 use crate::Fault;
 use crate::app::App;
@@ -199,11 +200,6 @@ pub fn public_rows() -> Vec<Row> {
     [ROWS_API, ROWS_HEALTH, ROWS_DOCS].concat()
 }
 
-/// What the admin listener answers.
-pub fn admin_rows() -> Vec<Row> {
-    [ROWS_HEALTH, ROWS_METRICS].concat()
-}
-
 /// Mounts `rows` for `app`.
 pub fn configure(
     app: Arc<App>,
@@ -215,16 +211,20 @@ pub fn configure(
     }
 }
 
+fn document() -> Result<openapi::Document, Fault> {
+    let mut document = openapi::document(OfApi::openapi(), &public_rows(), &openapi::PUBLIC);
+    catalogue::add_to(&mut document)?;
+    Ok(document)
+}
+
 /// The document that an installation at `public_url` with this profile schema serves.
 pub fn served_document(public_url: &str, schema: &ProfileSchema) -> Result<String, Fault> {
-    let document = openapi::document(OfApi::openapi(), &public_rows());
-    openapi::served(&document, public_url, schema.as_json())
+    openapi::served(&document()?, public_url, schema.as_json())
 }
 
 /// The text of `openapi/openapi.json`: of no installation, with the built-in profile schema.
 pub fn generated_document() -> Result<String, Fault> {
-    let document = openapi::document(OfApi::openapi(), &public_rows());
     let schema = ProfileSchema::default_schema()
         .map_err(|_errors| Fault::internal("the built-in profile schema is broken"))?;
-    openapi::to_pretty_json(&document, schema.as_json())
+    openapi::to_pretty_json(&document()?, schema.as_json())
 }

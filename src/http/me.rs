@@ -99,7 +99,7 @@ pub(crate) async fn patch(
     Ok(shown(&app, &user))
 }
 
-fn expected(if_match: IfMatch) -> Expected {
+pub(super) fn expected(if_match: IfMatch) -> Expected {
     match if_match {
         IfMatch::Any => Expected::Any,
         IfMatch::Tags(tags) => {

@@ -6,6 +6,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod accounts;
+mod admin;
+pub mod admin_api;
 pub mod answer;
 pub mod api;
 pub mod bearer;
@@ -34,6 +36,7 @@ pub mod settings;
 mod sign_in;
 mod signup;
 pub mod views;
+pub mod webhooks;
 
 #[cfg(test)]
 mod testing;

@@ -7,10 +7,9 @@ mod common;
 
 use serde_json::Value;
 use utoipa::OpenApi;
+pub use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi as Document, Server,
-};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, Server};
 
 use super::health;
 use super::routes::Row;
@@ -23,20 +22,42 @@ pub const BEARER: &str = "bearer";
 /// The name of the schema that the operator's profile schema takes the place of.
 pub const PROFILE_SCHEMA: &str = "Profile";
 
-/// The server in the generated file, which belongs to no installation.
-const SERVER_PLACEHOLDER: &str = "http://127.0.0.1:8080";
+/// What a document says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    title: &'static str,
+    description: &'static str,
+    /// The server in the generated file, which belongs to no installation.
+    server: &'static str,
+}
+
+/// The document of the public listener.
+pub const PUBLIC: About = About {
+    title: "portcullis",
+    description: "Accounts, sessions and tokens. Every answer that is not a yes is \
+        `application/problem+json`; clients compare its `code`.",
+    server: "http://127.0.0.1:8080",
+};
+
+/// The document of the listener for operators.
+pub const ADMIN: About = About {
+    title: "portcullis admin",
+    description: "Administration, for users who hold the role `admin`, on a listener of its own. Every answer that is \
+        not a yes is `application/problem+json`; clients compare its `code`.",
+    server: "http://127.0.0.1:8081",
+};
 
 #[derive(OpenApi)]
 #[openapi(paths(health::live, health::ready))]
 struct OfFrame;
 
 /// The document of `api`, completed by its rows, as the generated file has it.
-pub fn document(api: Document, rows: &[Row]) -> Document {
+pub fn document(api: Document, rows: &[Row], about: &About) -> Document {
     let mut document = OfFrame::openapi().merge_from(api);
     document.info = InfoBuilder::new()
-        .title("portcullis")
+        .title(about.title)
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(DESCRIPTION))
+        .description(Some(about.description))
         .license(Some(
             LicenseBuilder::new()
                 .name("MIT OR Apache-2.0")
@@ -44,7 +65,7 @@ pub fn document(api: Document, rows: &[Row]) -> Document {
                 .build(),
         ))
         .build();
-    document.servers = Some(vec![Server::new(SERVER_PLACEHOLDER)]);
+    document.servers = Some(vec![Server::new(about.server)]);
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
@@ -61,12 +82,9 @@ pub fn document(api: Document, rows: &[Row]) -> Document {
     document
 }
 
-const DESCRIPTION: &str = "Accounts, sessions and tokens. Every answer that is not a yes is \
-    `application/problem+json`; clients compare its `code`.";
-
 /// The text of the generated file: two blanks a level and a line feed at the end.
 pub fn to_pretty_json(document: &Document, profile: &Value) -> Result<String, Fault> {
-    let value = with_profile(document, SERVER_PLACEHOLDER, profile)?;
+    let value = with_profile(document, profile)?;
     let mut text = serde_json::to_string_pretty(&value).map_err(Fault::internal)?;
     text.push('\n');
     Ok(text)
@@ -74,14 +92,13 @@ pub fn to_pretty_json(document: &Document, profile: &Value) -> Result<String, Fa
 
 /// The text that an installation serves: its own address, and its own profile schema.
 pub fn served(document: &Document, public_url: &str, profile: &Value) -> Result<String, Fault> {
-    let value = with_profile(document, public_url, profile)?;
-    serde_json::to_string(&value).map_err(Fault::internal)
+    let mut document = document.clone();
+    document.servers = Some(vec![Server::new(public_url)]);
+    serde_json::to_string(&with_profile(&document, profile)?).map_err(Fault::internal)
 }
 
-fn with_profile(document: &Document, url: &str, profile: &Value) -> Result<Value, Fault> {
-    let mut document = document.clone();
-    document.servers = Some(vec![Server::new(url)]);
-    let mut value = serde_json::to_value(&document).map_err(Fault::internal)?;
+fn with_profile(document: &Document, profile: &Value) -> Result<Value, Fault> {
+    let mut value = serde_json::to_value(document).map_err(Fault::internal)?;
     let slot = value.pointer_mut(&format!("/components/schemas/{PROFILE_SCHEMA}"));
     if let Some(slot) = slot {
         *slot = profile::moved(profile, &format!("#/components/schemas/{PROFILE_SCHEMA}"));

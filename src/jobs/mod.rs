@@ -14,6 +14,7 @@ pub mod tasks;
 #[cfg(test)]
 mod tests;
 pub mod upkeep;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::sweep as rows;
 use super::upkeep::{Batch, Task};
 use crate::Fault;
-use crate::flows::audit;
 use crate::flows::sweep::{self, Swept};
+use crate::flows::{audit, webhooks};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -31,6 +31,7 @@ pub const ALL: &[Task] = &[
     every("sweep_jobs", 10 * MINUTE, |app| Box::pin(rows::ended_jobs(app))),
     every("sweep_one_time_tokens", 10 * MINUTE, |app| Box::pin(rows::expired_tokens(app))),
     every("sweep_sessions", 10 * MINUTE, |app| Box::pin(rows::dead_sessions(app))),
+    every("sweep_webhooks", HOUR, |app| Box::pin(async { batch(webhooks::sweep(app).await) })),
 ];
 
 const fn every(name: &'static str, seconds: u64, work: super::upkeep::Work) -> Task {

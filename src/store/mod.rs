@@ -4,6 +4,7 @@
 //! lag, and [`Store::write`] hands a [`Writer`] to one named change. There is no `begin` and no `commit`.
 
 pub mod credentials;
+pub mod deliveries;
 pub mod email_changes;
 pub mod event_chain;
 pub mod events;
@@ -26,6 +27,8 @@ mod sqlite;
 pub mod unique_values;
 pub mod user_life;
 pub mod users;
+pub mod webhook_messages;
+pub mod webhooks;
 mod write;
 
 pub use fault::Noticed;

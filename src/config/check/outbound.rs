@@ -28,7 +28,20 @@ pub(super) fn outbound(reader: &mut Reader) -> Option<Outbound> {
 }
 
 pub(super) fn webhooks(reader: &mut Reader) -> Option<Webhooks> {
-    Some(Webhooks { allow_http: reader.flag("webhooks.allow_http")? })
+    let allow_http = reader.flag("webhooks.allow_http");
+    let timeout = reader.duration("webhooks.timeout", "100ms", "15s");
+    let per_endpoint = reader.number("webhooks.per_endpoint", 1..=4);
+    let secret_overlap = reader.duration("webhooks.secret_overlap", "0s", "30d");
+    let disable_after = reader.duration("webhooks.disable_after", "1h", "90d");
+    let keep = reader.duration("webhooks.keep", "7d", "3650d");
+    Some(Webhooks {
+        allow_http: allow_http?,
+        timeout: timeout?,
+        per_endpoint: per_endpoint?,
+        secret_overlap: secret_overlap?,
+        disable_after: disable_after?,
+        keep: keep?,
+    })
 }
 
 fn rate(reader: &mut Reader, name: &str) -> Option<CallRate> {

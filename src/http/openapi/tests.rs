@@ -41,7 +41,7 @@ fn rows() -> Vec<Row> {
 }
 
 fn whole() -> Value {
-    let text = to_pretty_json(&document(Api::openapi(), &rows()), &json!({})).unwrap();
+    let text = to_pretty_json(&document(Api::openapi(), &rows(), &PUBLIC), &json!({})).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
@@ -113,7 +113,7 @@ fn what_a_problem_writes_is_what_its_schema_says() {
 
 #[test]
 fn an_installation_serves_its_own_address_and_profile() {
-    let document = document(Api::openapi(), &rows());
+    let document = document(Api::openapi(), &rows(), &PUBLIC);
     let own = json!({"type": "object", "x-portcullis": {"unique": true}});
     let text = served(&document, "https://id.example.org", &own).unwrap();
     let value: Value = serde_json::from_str(&text).unwrap();

@@ -188,7 +188,7 @@ fn others() -> Vec<(&'static str, Command)> {
 }
 
 #[expect(clippy::print_stderr, reason = "a skipped part says so")]
-fn path_in(variable: &str, what: &str) -> Option<OsString> {
+pub(super) fn path_in(variable: &str, what: &str) -> Option<OsString> {
     let found = env::var_os(variable).filter(|path| Path::new(path).exists());
     if found.is_none() {
         let is = |name: &str, value: &str| env::var_os(name).is_some_and(|found| found == value);
@@ -200,7 +200,7 @@ fn path_in(variable: &str, what: &str) -> Option<OsString> {
 }
 
 /// What a program says to each token.
-fn ask(mut program: Command, tokens: &[&String]) -> Vec<String> {
+pub(super) fn ask(mut program: Command, tokens: &[&String]) -> Vec<String> {
     program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = program.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

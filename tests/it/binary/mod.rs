@@ -12,6 +12,7 @@ mod kills;
 mod readme;
 mod secrets;
 mod stops;
+mod webhooks;
 
 use serde_json::{Value, json};
 

@@ -34,6 +34,7 @@ mod requests;
 mod sessions;
 mod signup_modes;
 mod unique;
+mod webhooks;
 
 /// The moment at which the clock of the tests stands, as answers write it.
 const NOW_TEXT: &str = "2026-11-18T11:06:40.123457Z";

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use portcullis::http::api::{admin_rows, public_rows};
+use portcullis::http::admin_api;
+use portcullis::http::api::public_rows;
 use portcullis::http::routes::Row;
 use serde_json::json;
 
@@ -15,7 +16,8 @@ const ID: &str = "018f4f5e-7b1c-7cc3-9f3a-0123456789ab";
 
 /// A path that the pattern of a row matches.
 fn path_of(row: &Row) -> String {
-    row.path.replace("{id}", ID).replace("{code}", "not_found").replace("{file:.*}", "index.css")
+    let path = row.path.replace("{id}", ID).replace("{delivery}", ID);
+    path.replace("{code}", "not_found").replace("{file:.*}", "index.css")
 }
 
 /// Each path of a table, with its methods in the order of the table.
@@ -51,7 +53,7 @@ async fn assert_other_methods_are_refused(client: &Client, rows: Vec<Row>) {
 async fn http_07_every_other_method_is_405_on_every_path_of_both_listeners() {
     let served = Served::sqlite().await;
     assert_other_methods_are_refused(&served.anyone(), public_rows()).await;
-    assert_other_methods_are_refused(&served.admin(), admin_rows()).await;
+    assert_other_methods_are_refused(&served.admin(), admin_api::rows()).await;
     for method in ["TRACE", "CONNECT"] {
         let raw = served.raw();
         let host = raw.host();

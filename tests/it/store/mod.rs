@@ -17,3 +17,4 @@ mod tokens;
 mod trail;
 mod user_life;
 mod users;
+mod webhooks;

@@ -9,6 +9,7 @@ use sqlx::{Executor, SqlSafeStr};
 /// The files of `src/store` with statements, and their lists.
 const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("credentials.rs", store::credentials::ALL),
+    ("deliveries.rs", store::deliveries::ALL),
     ("email_changes.rs", store::email_changes::ALL),
     ("event_chain.rs", store::event_chain::ALL),
     ("events.rs", store::events::ALL),
@@ -24,6 +25,8 @@ const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("unique_values.rs", store::unique_values::ALL),
     ("user_life.rs", store::user_life::ALL),
     ("users.rs", store::users::ALL),
+    ("webhook_messages.rs", store::webhook_messages::ALL),
+    ("webhooks.rs", store::webhooks::ALL),
 ];
 
 fn folder(name: &str) -> PathBuf {

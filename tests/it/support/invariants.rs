@@ -40,6 +40,14 @@ macro_rules! hyphenated {
 
 const RULES: &[Rule] = &[
     (
+        "I8: every message has its event, but for those that try an endpoint",
+        Query::Both(
+            "SELECT COUNT(*) FROM webhook_messages WHERE type <> 'webhook.test' AND NOT EXISTS
+               (SELECT 1 FROM events WHERE events.id = webhook_messages.event_id
+                  AND events.action = webhook_messages.type)",
+        ),
+    ),
+    (
         "I2: every user has a credential",
         Query::Both(
             "SELECT COUNT(*) FROM users WHERE NOT EXISTS

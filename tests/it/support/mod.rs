@@ -12,6 +12,7 @@ pub(crate) mod openapi;
 pub(crate) mod pg;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod receiver;
 pub(crate) mod rows;
 pub(crate) mod schemas;
 pub(crate) mod serve;

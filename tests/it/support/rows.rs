@@ -144,5 +144,6 @@ pub(crate) fn event(n: u128, user: UserId) -> Event {
         details_key: [9; 32],
         address: Some("2001:db8::1".into()),
         data: object(json!({ "changed": ["profile.bio"] })),
+        message: Some(r#"{"type":"user.updated"}"#.into()),
     }
 }

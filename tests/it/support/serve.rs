@@ -34,6 +34,7 @@ pub(crate) struct Listening {
     pub(crate) public_url: String,
     /// What the clients hold answers against.
     pub(crate) document: Arc<Value>,
+    admin_document: Arc<Value>,
     public: SocketAddr,
     admin: SocketAddr,
     stoppers: [Stopper; 2],
@@ -97,6 +98,8 @@ impl Listening {
         let document =
             portcullis::http::api::served_document(&config.public_url, &app.schema).unwrap();
         let document = Arc::new(serde_json::from_str(&document).unwrap());
+        let admin_document = portcullis::http::admin_api::served_document().unwrap();
+        let admin_document = Arc::new(serde_json::from_str(&admin_document).unwrap());
         let public_url = config.public_url.clone();
         let (tell, told) = mpsc::channel();
         let app = Arc::clone(app);
@@ -111,7 +114,7 @@ impl Listening {
         };
         let thread = Some(std::thread::spawn(serve));
         let stoppers = told.recv().unwrap();
-        Self { public_url, document, public, admin, stoppers, thread }
+        Self { public_url, document, admin_document, public, admin, stoppers, thread }
     }
 
     /// Somebody without a token.
@@ -131,7 +134,12 @@ impl Listening {
 
     /// An operator: asks the listener for operators.
     pub(crate) fn admin(&self) -> Client {
-        Client::new(self.admin, &self.public_url, &self.document)
+        Client::new(self.admin, &self.public_url, &self.admin_document)
+    }
+
+    /// An operator who has signed in.
+    pub(crate) fn administrator(&self, tokens: &Tokens) -> Client {
+        self.admin().with_token(&tokens.access_token)
     }
 
     /// Somebody who writes bytes as they like.
