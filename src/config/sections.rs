@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
@@ -130,6 +131,10 @@ pub struct Password {
     pub max_length: usize,
     /// Guesses at least, as a power of ten.
     pub strength_min: u32,
+    /// Whether a new password is looked for among those that were stolen.
+    pub breach_check: bool,
+    /// Where their ranges are asked for; ends with a slash.
+    pub breach_url: String,
     /// argon2id memory.
     pub memory_kib: u32,
     /// argon2id passes.
@@ -217,6 +222,42 @@ pub struct Jobs {
     pub lease: Duration,
     /// Tries until a job is given up.
     pub attempts_max: u32,
+}
+
+/// `[audit]`
+#[derive(Clone, Copy, Debug)]
+pub struct Audit {
+    /// Age at which an event leaves the trail; `None` keeps it for ever.
+    pub retention: Option<Duration>,
+}
+
+/// How often something is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallRate {
+    /// Calls a minute in the long run.
+    pub per_minute: u32,
+    /// Calls at once after a rest.
+    pub burst: u32,
+}
+
+/// `[outbound]`
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    /// Networks that may be called besides public addresses.
+    pub allow_networks: Vec<IpNet>,
+    /// Mails that leave by SMTP.
+    pub mail_server: CallRate,
+    /// Ranges of breached passwords.
+    pub breach_list: CallRate,
+    /// Attempts at the webhooks of one host.
+    pub webhooks: CallRate,
+}
+
+/// `[webhooks]`
+#[derive(Clone, Debug)]
+pub struct Webhooks {
+    /// Whether they may be sent without TLS.
+    pub allow_http: bool,
 }
 
 /// `[telemetry]`

@@ -19,6 +19,7 @@ mod moved;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 pub use build::SchemaError;
 pub use merge::merge_patch;

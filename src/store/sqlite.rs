@@ -34,6 +34,7 @@ pub(super) struct Sqlite {
     queue: mpsc::Sender<Box<dyn Waiting>>,
     closing: CancellationToken,
     ended: CancellationToken,
+    path: std::path::PathBuf,
 }
 
 /// How the file is opened for writing. REL-01: an acknowledged commit survives a power loss.
@@ -45,6 +46,8 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // SECURITY: AUZ-12. What is erased is overwritten, not only unlinked; the log goes when it is written over.
+        .pragma("secure_delete", "ON")
         .statement_cache_capacity(256)
         .disable_statement_logging()
 }
@@ -74,7 +77,7 @@ impl Sqlite {
             serving.await;
             drop(ending);
         });
-        Ok(Self { readers, queue, closing, ended })
+        Ok(Self { readers, queue, closing, ended, path: path.to_owned() })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
@@ -114,6 +117,12 @@ impl Sqlite {
         // The writer finishes what waits; also if its task was ended from outside.
         self.ended.cancelled().await;
         self.readers.close().await;
+        // SECURITY: AUZ-12. The last to leave folds the write-ahead log, with all that was erased, into the file; a
+        // reader may not. Beside another process this one is not the last, and nothing happens.
+        let last = async { connect(&self.path).await?.close().await };
+        if let Err(error) = last.await {
+            tracing::debug!(error = %fault(error), "the write-ahead log stays");
+        }
     }
 }
 
