@@ -205,8 +205,9 @@ where
     }
 
     fn answer(self: Box<Self>, lost: Option<&str>) {
+        // What said no in a batch that is lost may have said so for rows that were never there.
         let ran = match (lost, self.ran) {
-            (None, Some(ran)) | (Some(_), Some(ran @ Err(_))) => ran,
+            (None, Some(ran)) => ran,
             (lost, _) => Err(Fault::unavailable(lost.unwrap_or("not run").to_owned()).into()),
         };
         // A caller that has gone does not want its answer; the rows are committed all the same.

@@ -129,3 +129,44 @@ async fn changes_that_wait_share_a_commit_and_one_that_fails_leaves_the_others()
     let shared = commits(&db) - before;
     assert!((2..=4).contains(&shared), "200 changes took {shared} commits");
 }
+
+/// Waits until others have queued up, so that they share the next commit.
+async fn hold_the_writer(_tx: &mut Writer, _none: &()) -> Result<(), Fault> {
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    Ok(())
+}
+
+/// Takes an address, and leaves a row behind that lets every commit fail.
+async fn insert_and_spoil(tx: &mut Writer, n: &u128) -> Result<(), Fault> {
+    assert!(users::insert(tx, &pending_user(*n)).await?);
+    let Conn::Sqlite(c) = tx.conn() else { panic!("not SQLite") };
+    let spoil = "PRAGMA defer_foreign_keys = ON;
+         INSERT INTO password_credentials (user_id, hash, set_at, must_change)
+         VALUES (x'00000000000000000000000000000000', 'x', 0, 0)";
+    sqlx::raw_sql(spoil).execute(c).await.unwrap();
+    Ok(())
+}
+
+/// Refuses, as a flow does, where the address is taken.
+async fn insert_or_refuse(tx: &mut Writer, n: &u128) -> Result<(), Fault> {
+    match users::insert(tx, &pending_user(*n)).await? {
+        true => Ok(()),
+        false => Err(Fault::internal("taken")),
+    }
+}
+
+#[tokio::test]
+async fn rel_02_nobody_is_refused_for_what_a_lost_batch_never_stored() {
+    let db = TestDatabase::sqlite().await;
+    let store = store_on(&db).await;
+    let (held, spoiled, refused) = tokio::join!(
+        store.write((), |tx, none| Box::pin(hold_the_writer(tx, none))),
+        store.write(1_u128, |tx, n| Box::pin(insert_and_spoil(tx, n))),
+        store.write(1_u128, |tx, n| Box::pin(insert_or_refuse(tx, n))),
+    );
+    held.unwrap();
+    assert_eq!(spoiled.unwrap_err().kind(), FaultKind::Unavailable);
+    assert_eq!(refused.unwrap_err().kind(), FaultKind::Unavailable, "not: taken");
+    assert_eq!(db.count("SELECT COUNT(*) FROM users").await, 0);
+    store.write(1_u128, |tx, n| Box::pin(insert_or_refuse(tx, n))).await.unwrap();
+}
