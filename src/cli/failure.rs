@@ -108,6 +108,7 @@ impl From<OpenError> for Failure {
                 lines: errors.iter().map(|error| format!("profile.schema: {error}")).collect(),
             },
             OpenError::SchemaFile(_)
+            | OpenError::BreachUrl(_)
             | OpenError::MasterKey(_)
             | OpenError::OtherMasterKey(_)
             | OpenError::Pending(_)

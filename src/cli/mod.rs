@@ -5,6 +5,7 @@
 //! `cli:<os user>` (CFG-11). A secret is never an argument (CFG-04).
 
 mod ask;
+mod audit;
 mod configuration;
 mod failure;
 mod keys;
@@ -61,6 +62,9 @@ enum Command {
     /// Look at the user model, and at what a new one would break
     #[command(subcommand)]
     Profile(profile::Profile),
+    /// Read, verify and export the audit trail
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look at the configuration
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -102,7 +106,9 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate(migrate) => migrate::run(&quiet(&options())?, &migrate).await,
         Command::Users(users) => Box::pin(users::run(&quiet(&options())?, users)).await,
         Command::Keys(keys) => Box::pin(keys::run(&quiet(&options())?, keys)).await,
+
         Command::Profile(command) => Box::pin(profile::run(&quiet(&options())?, command)).await,
+        Command::Audit(audit) => Box::pin(audit::run(&quiet(&options())?, audit)).await,
         Command::Config(command) => configuration::run(&options(), command),
         Command::Openapi(openapi) => openapi::run(&openapi),
     }

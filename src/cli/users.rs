@@ -140,7 +140,7 @@ fn dash() -> String {
 }
 
 /// The account that `text` names. An unverified one is found by id and address only (ENU-12).
-async fn find(app: &App, text: &str) -> Result<User, Failure> {
+pub(super) async fn find(app: &App, text: &str) -> Result<User, Failure> {
     let mut db = app.store.read().await?;
     let found = match id(text) {
         Some(id) => users::find(&mut db, id).await?,

@@ -169,8 +169,10 @@ pub struct Event {
     pub subject: Subject,
     /// The request that did it.
     pub request_id: Option<String>,
-    /// Keyed hash over `address` and `data`: the trail stays valid when these are erased (LOG-10).
+    /// Hash over `address` and `data` under `details_key`: the trail stays valid when these are erased (LOG-10).
     pub details_hash: [u8; 32],
+    /// The key of `details_hash`, of this event alone; erased with the details, so that no guess can be tried.
+    pub details_key: [u8; 32],
     /// The address that it came from; erased with the account.
     pub address: Option<String>,
     /// Changed field names and the like; erased with the account.

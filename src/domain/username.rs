@@ -278,6 +278,8 @@ mod tests {
             "pay-pal",
             "0auth2",
             "a.d.m.1.n",
+            "intern",
+            "1ntern",
         ] {
             assert_eq!(Username::parse(text, &reserved), Err(UsernameError::Reserved), "{text:?}");
         }

@@ -72,6 +72,7 @@ pub async fn create_user(
         username: account.username.map(|name| name.into_parts().0),
         profile: account.profile,
         is_pending: false,
+        invited_until: None,
         created_at: stamp.now,
     };
     let change = Creation {

@@ -1,11 +1,15 @@
 //! What the service does: one story a file, read from top to bottom. Ask, hash, one named change, answer.
 
+pub mod audit;
 pub mod authenticate;
 pub mod check_profiles;
 pub mod create_user;
+pub mod idempotency;
+pub mod invitation;
 pub mod keys;
 pub mod login;
 pub mod logout;
+pub mod mails;
 pub mod me;
 pub mod passwords;
 pub mod refresh;
@@ -13,6 +17,7 @@ pub mod resend;
 pub mod sessions;
 pub mod settle_values;
 pub mod signup;
+mod signup_at_once;
 mod stamp;
 pub mod tokens;
 pub mod unique;
@@ -67,6 +72,8 @@ pub struct Settings {
     pub deletion_grace: Duration,
     /// `accounts.unverified_lifetime`.
     pub unverified_lifetime: Duration,
+    /// `audit.retention`; `None` keeps the trail for ever.
+    pub audit_retention: Option<Duration>,
     /// Mails to one mailbox and kind; `None` with `limits.enabled = false`.
     pub mail_limits: Option<MailPolicy>,
 }

@@ -17,7 +17,14 @@ const ROWS_API: &[Row] = &[
         Verb::Post,
         "/v1/signup",
         || web::route().to(accounts::signup),
-        &[Kind::UsernameTaken, Kind::Overloaded],
+        &[
+            Kind::SignupClosed,
+            Kind::UsernameTaken,
+            Kind::EmailTaken,
+            Kind::IdempotencyInProgress,
+            Kind::IdempotencyKeyReused,
+            Kind::Overloaded,
+        ],
     ),
     Row::new(
         Verb::Post,

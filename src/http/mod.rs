@@ -15,6 +15,7 @@ pub mod cursor;
 mod docs;
 pub mod edge;
 pub mod health;
+mod idempotency;
 pub mod if_match;
 mod me;
 mod metadata;

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::app::App;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::profile::{ProfileSchema, Reader};
 use crate::domain::session::Session;
@@ -189,6 +190,25 @@ impl TokenAnswer {
         self.next.extend(dropped.has_username().then_some(Todo::ChooseUsername));
         self.next.extend(dropped.has_profile().then_some(Todo::UpdateProfile));
         self
+    }
+}
+
+/// An account that can be used at once, with the tokens of its first session.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SignedUpAnswer {
+    /// The account.
+    user: UserView,
+    /// Its tokens.
+    tokens: TokenAnswer,
+}
+
+impl SignedUpAnswer {
+    /// What its user is told.
+    pub fn new(app: &App, user: &User, tokens: &Tokens) -> Self {
+        Self {
+            user: UserView::new(user, &app.schema, Reader::User),
+            tokens: TokenAnswer::new(tokens),
+        }
     }
 }
 

@@ -3,14 +3,15 @@
 use super::attempt::{NotDone, Shift};
 use crate::domain::ids::JobId;
 use crate::domain::job::{ClaimedJob, Mail};
-use crate::domain::user::Status;
+use crate::domain::user::{Status, User};
 use crate::mail::{Envelope, MailError};
 use crate::store::users;
 
 /// Sends one mail; the caller ends the job.
 pub(super) async fn run(shift: &Shift, job: &ClaimedJob, mail: &Mail) -> Result<(), NotDone> {
     let found = users::find(&mut shift.app.store.read().await?, mail.user_id).await?;
-    if found.is_none_or(|user| user.status() == Status::Deleted) {
+    let is_due = |user: User| user.status() != Status::Deleted || mail.letter.is_for_deleted();
+    if !found.is_some_and(is_due) {
         skip(job.id);
         return Ok(());
     }

@@ -56,6 +56,10 @@ statements! {
     VOID = Sql::both(
         "DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL",
     );
+    DELETE_EXPIRED = Sql::both(
+        "DELETE FROM one_time_tokens WHERE digest IN
+           (SELECT digest FROM one_time_tokens WHERE expires_at <= $1 LIMIT $2)",
+    );
     INSERT = Sql::both(
         "INSERT INTO one_time_tokens (digest, user_id, purpose, bound_to, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -125,4 +129,9 @@ pub async fn replace(tx: &mut Writer, token: &NewOneTimeToken) -> Result<(), Fau
         token.expires_at,
     )
     .map(|_rows| ())
+}
+
+/// Removes at most `limit` tokens, used or not, that ended by `before`; how many.
+pub async fn delete_expired(tx: &mut Writer, before: Timestamp, limit: i64) -> Result<u64, Fault> {
+    execute!(tx, DELETE_EXPIRED, before, limit)
 }

@@ -55,6 +55,10 @@ statements! {
         "INSERT INTO refresh_tokens (digest, session_id, generation, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5)",
     );
+    DELETE_OF_SESSION = Sql::both(
+        "DELETE FROM refresh_tokens WHERE digest IN
+           (SELECT digest FROM refresh_tokens WHERE session_id = $1 LIMIT $2)",
+    );
     FIND_SESSION = Sql::both("SELECT session_id FROM refresh_tokens WHERE digest = $1");
 }
 
@@ -145,4 +149,13 @@ pub async fn find_session(
 ) -> Result<Option<SessionId>, Fault> {
     let row: Option<(SessionId,)> = optional!(db, FIND_SESSION, digest)?;
     Ok(row.map(|(session,)| session))
+}
+
+/// Removes at most `limit` tokens of a session; how many.
+pub async fn delete_of_session(
+    tx: &mut Writer,
+    session: SessionId,
+    limit: i64,
+) -> Result<u64, Fault> {
+    execute!(tx, DELETE_OF_SESSION, session, limit)
 }

@@ -49,6 +49,12 @@ statements! {
         "UPDATE sessions SET ended_at = $3, end_reason = $4
          WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $3",
     );
+    LIST_DEAD = Sql::both(
+        "SELECT id FROM sessions WHERE ended_at <= $1 OR absolute_expires_at <= $1 LIMIT $2",
+    );
+    DELETE_DEAD = Sql::both(
+        "DELETE FROM sessions WHERE id = $1 AND (ended_at <= $2 OR absolute_expires_at <= $2)",
+    );
     END_OTHERS = Sql::both(
         "UPDATE sessions SET ended_at = $3, end_reason = $4
          WHERE user_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3 RETURNING id",
@@ -158,4 +164,23 @@ pub async fn end_others(
 ) -> Result<Vec<SessionId>, Fault> {
     let rows: Vec<(SessionId,)> = all!(tx, END_OTHERS, user, kept, now, reason.as_str())?;
     Ok(rows.into_iter().map(|(session,)| session).collect())
+}
+
+/// Lists at most `limit` sessions that were ended, or reached their absolute end, by `before`.
+pub async fn list_dead(
+    db: &mut impl ReadFresh,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<SessionId>, Fault> {
+    let rows: Vec<(SessionId,)> = all!(db, LIST_DEAD, before, limit)?;
+    Ok(rows.into_iter().map(|(session,)| session).collect())
+}
+
+/// Removes a session that was dead by `before` and has no token left; `false` if it is not dead.
+pub async fn delete_dead(
+    tx: &mut Writer,
+    session: SessionId,
+    before: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, DELETE_DEAD, session, before)? == 1)
 }

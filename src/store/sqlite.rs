@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::PoolStats;
 use super::fault::{Noticed, fault, notice};
 use super::handles::{Read, Reader, Writer};
-use super::readers::Readers;
+use super::slots::{Kept, Opener, Slots};
 use super::sql::Conn;
 use super::write::{self, ATTEMPTS_MAX, Change, Jitter, Ran};
 use crate::{Fault, deadline};
@@ -30,7 +30,7 @@ const BATCH_MAX: usize = 128;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Sqlite {
-    readers: Readers,
+    readers: Slots<OpenReader>,
     queue: mpsc::Sender<Box<dyn Waiting>>,
     closing: CancellationToken,
     ended: CancellationToken,
@@ -64,7 +64,7 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        let readers = Readers::new(options, pool_max);
+        let readers = Slots::new(OpenReader(options), pool_max);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
         let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), jitter };
@@ -79,9 +79,7 @@ impl Sqlite {
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
         match self.readers.acquire(until).await {
-            Err(sqlx::Error::PoolTimedOut) if until.is_some_and(|at| at <= Instant::now()) => {
-                Err(write::too_late())
-            }
+            Err(_) if until.is_some_and(|at| at <= Instant::now()) => Err(write::too_late()),
             acquired => acquired.map(Reader::sqlite).map_err(fault),
         }
     }
@@ -116,6 +114,25 @@ impl Sqlite {
         // The writer finishes what waits; also if its task was ended from outside.
         self.ended.cancelled().await;
         self.readers.close().await;
+    }
+}
+
+/// How a reader is opened. An embedded database answers as long as its file is open.
+struct OpenReader(SqliteConnectOptions);
+
+impl Opener for OpenReader {
+    type Connection = SqliteConnection;
+
+    async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
+        self.0.connect().await
+    }
+
+    fn is_worn(&self, _kept: &Kept<SqliteConnection>) -> bool {
+        false
+    }
+
+    async fn answers(&self, _kept: &mut Kept<SqliteConnection>) -> bool {
+        true
     }
 }
 

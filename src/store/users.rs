@@ -14,7 +14,7 @@ use crate::domain::user::User;
 macro_rules! user_columns {
     () => {
         "users.id, users.email, users.email_canonical, users.email_verified_at, users.username,
-         users.profile, users.pending_since, users.suspended_at, users.deleted_at, users.created_at,
+         users.profile, users.pending_since, users.invited_until, users.suspended_at, users.deleted_at, users.created_at,
          users.updated_at, users.last_login_at, users.version,
          COALESCE((SELECT string_agg(user_roles.role, ',' ORDER BY user_roles.role)
                    FROM user_roles WHERE user_roles.user_id = users.id), '') AS roles"
@@ -53,8 +53,8 @@ statements! {
     );
     INSERT = Sql::both(
         "INSERT INTO users (id, email, email_canonical, email_verified_at, username, profile,
-                            pending_since, created_at, updated_at, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 1)
+                            pending_since, invited_until, created_at, updated_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, 1)
          ON CONFLICT (email_canonical) DO NOTHING",
     );
     REPLACE_PENDING = Sql::both(
@@ -68,6 +68,17 @@ statements! {
          WHERE id = $1 AND email_verified_at IS NULL AND suspended_at IS NULL AND deleted_at IS NULL
            AND EXISTS (SELECT 1 FROM password_credentials
                        WHERE user_id = $1 AND set_at = $3 AND hash = $4)",
+    );
+    INVITE_AGAIN = Sql::both(
+        "UPDATE users SET invited_until = $2
+         WHERE id = $1 AND invited_until IS NOT NULL AND email_verified_at IS NULL",
+    );
+    TAKE_INVITED = Sql::both(
+        "UPDATE users SET email = $3, username = $4, profile = $5, email_verified_at = $6,
+                          invited_until = NULL, pending_since = NULL, updated_at = $6, last_login_at = $6,
+                          version = version + 1
+         WHERE id = $1 AND version = $2 AND invited_until IS NOT NULL AND email_verified_at IS NULL
+           AND suspended_at IS NULL AND deleted_at IS NULL",
     );
     KEEP_WISHES = Sql::both("UPDATE users SET username = $2, profile = $3 WHERE id = $1");
     UPDATE_SHOWN = Sql::both(
@@ -154,6 +165,8 @@ pub struct NewUser {
     pub profile: Map<String, Value>,
     /// Whether the next signup on this address may replace it.
     pub is_pending: bool,
+    /// Until when its invitation stands, if it is made by one.
+    pub invited_until: Option<Timestamp>,
     /// When it is made.
     pub created_at: Timestamp,
 }
@@ -171,6 +184,7 @@ pub async fn insert(tx: &mut Writer, user: &NewUser) -> Result<bool, Fault> {
         &user.username,
         Json(&user.profile),
         pending_since,
+        user.invited_until,
         user.created_at,
     )?;
     Ok(rows == 1)
@@ -198,6 +212,26 @@ pub async fn verify(
     checked: (Timestamp, &str),
 ) -> Result<bool, Fault> {
     Ok(execute!(tx, VERIFY, id, at, checked.0, checked.1)? == 1)
+}
+
+/// Lets an invitation stand longer; `false` if the account is none that waits for one to be taken.
+pub async fn invite_again(tx: &mut Writer, id: UserId, until: Timestamp) -> Result<bool, Fault> {
+    Ok(execute!(tx, INVITE_AGAIN, id, until)? == 1)
+}
+
+/// Gives an invited account to who took it, as `taken` shows it; `false` if it is not as it was at `version`.
+pub async fn take_invited(tx: &mut Writer, taken: &User, version: i64) -> Result<bool, Fault> {
+    let rows = execute!(
+        tx,
+        TAKE_INVITED,
+        taken.id,
+        version,
+        &taken.email,
+        &taken.username,
+        Json(&taken.profile),
+        taken.updated_at,
+    )?;
+    Ok(rows == 1)
 }
 
 /// Leaves `id` with these values, the rest being somebody else's by now; the version was counted up with the proof.

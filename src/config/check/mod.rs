@@ -5,6 +5,7 @@
 
 mod accounts;
 mod keys;
+mod outbound;
 mod parts;
 
 use std::net::SocketAddr;
@@ -41,7 +42,9 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
     let (signup, accounts) = (accounts::signup(reader), accounts::accounts(reader));
     let limits = accounts::limits(reader, environment);
     let (profile, mail) = (parts::profile(reader), parts::mail(reader, data_dir.as_deref()));
-    let (jobs, telemetry) = (parts::jobs(reader), parts::telemetry(reader));
+    let (outbound, webhooks) = (outbound::outbound(reader), outbound::webhooks(reader));
+    let (jobs, audit) = (parts::jobs(reader), parts::audit(reader));
+    let telemetry = parts::telemetry(reader);
     Some(Config {
         environment: environment?,
         public_url: public?.origin().ascii_serialization(),
@@ -59,7 +62,10 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
         limits: limits?,
         profile: profile?,
         mail: mail?,
+        outbound: outbound?,
+        webhooks: webhooks?,
         jobs: jobs?,
+        audit: audit?,
         telemetry: telemetry?,
         shown: Shown::default(),
     })

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod keys;
+mod mails;
 mod races;
 mod refresh;
 mod settle;

@@ -16,6 +16,7 @@ mod enumeration;
 mod failing;
 mod forged;
 mod framing;
+mod idempotency;
 mod logout;
 mod mailed_tokens;
 mod main_flow;
@@ -26,6 +27,7 @@ mod profile;
 mod races;
 mod requests;
 mod sessions;
+mod signup_modes;
 mod unique;
 
 /// The moment at which the clock of the tests stands, as answers write it.

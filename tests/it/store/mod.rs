@@ -3,7 +3,10 @@
 mod conflicts;
 mod credentials;
 mod handles;
+mod idempotency_keys;
 mod jobs;
+mod leases;
+mod mail_allowances;
 mod migrations;
 mod postgres;
 mod sessions;

@@ -46,7 +46,7 @@ on_every_backend! {
             let user = find(&store, new.id).await.unwrap();
             assert_eq!(user, User {
                 id: new.id, email: new.email, email_canonical: new.email_canonical, email_verified_at: None,
-                username: new.username, profile: profile.clone(), pending_since: Some(at), suspended_at: None,
+                username: new.username, profile: profile.clone(), pending_since: Some(at), invited_until: None, suspended_at: None,
                 deleted_at: None, created_at: at, updated_at: at, last_login_at: None, version: 1,
                 roles: portcullis::domain::user::Roles(vec![]),
             });
@@ -222,5 +222,30 @@ on_every_backend! {
         assert_eq!((user.version, user.updated_at), (seen.version + 1, after(9)));
         assert_eq!((user.username.as_deref(), &user.profile["bio"]), (Some("Zoë"), &json!("été")));
         assert_eq!(user.created_at, NOW);
+    }
+}
+
+on_every_backend! {
+    async fn an_invited_account_is_taken_as_it_was_seen(db: TestDatabase) {
+        let store = db.store().await;
+        let invited = NewUser { is_pending: false, invited_until: Some(after(10)), ..pending_user(1) };
+        assert!(insert(&store, invited.clone()).await);
+        let again = |id| store.write(id, |tx, id| Box::pin(users::invite_again(tx, *id, after(20))));
+        assert!(again(invited.id).await.unwrap());
+        let found = find(&store, invited.id).await.unwrap();
+        assert_eq!((found.invited_until, found.is_invited()), (Some(after(20)), true));
+        let taken = User {
+            email: "User1@example.ORG".into(), username: Some("Ann".into()), email_verified_at: Some(after(5)),
+            updated_at: after(5), last_login_at: Some(after(5)), invited_until: None,
+            version: found.version + 1, ..found
+        };
+        let take = |version| store.write((taken.clone(), version), |tx, (taken, version)| {
+            Box::pin(users::take_invited(tx, taken, *version))
+        });
+        assert!(!take(2).await.unwrap(), "somebody changed it meanwhile");
+        assert!(take(1).await.unwrap());
+        assert_eq!(find(&store, invited.id).await, Some(taken.clone()));
+        assert!(!take(2).await.unwrap(), "it is taken");
+        assert!(!again(invited.id).await.unwrap());
     }
 }

@@ -93,7 +93,7 @@ impl TestApp {
 
     /// The same with a configuration that [`configured`] made of this database and folder.
     pub(crate) async fn start_as(database: TestDatabase, folder: TempDir, config: &Config) -> Self {
-        let means = Means { clock: Clock::fixed(NOW), random: other_random() };
+        let means = Means { clock: Clock::fixed(NOW), random: other_random(), ..Means::system() };
         let app = App::open(config, means).await.unwrap();
         keys::care(&app, Actor::System).await.unwrap();
         Self { app, database, folder }
@@ -114,7 +114,8 @@ impl TestApp {
         &self,
         written: &[(&str, &str)],
     ) -> Result<Arc<App>, OpenError> {
-        let means = Means { clock: self.app.clock.clone(), random: other_random() };
+        let means =
+            Means { clock: self.app.clock.clone(), random: other_random(), ..Means::system() };
         App::open(&self.configured(written), means).await
     }
 
@@ -227,7 +228,7 @@ pub(crate) async fn sign_up(app: &App, person: &Person) -> Result<(), SignupErro
         profile: person.profile.clone(),
         origin: Origin { address: "192.0.2.1".into(), ..Origin::default() },
     };
-    signup::signup(app, signup).await
+    signup::signup(app, signup, None).await.map(|_signed_up| ())
 }
 
 /// Proves the mailbox of `person` at an instance.
