@@ -47,11 +47,11 @@ impl Reserved {
         let is_word = |word: &String| {
             // SECURITY: INP-12. `ad.min` is read as the word without its joints; a word that has joints of its own
             // keeps them, whichever they are.
-            let (name, word) = match word.chars().any(is_joint) {
-                true => (&whole, with_joints(word)),
-                false => (&bare, without_joints(word)),
-            };
-            looks_like(name, &word)
+            if word.contains(is_joint) {
+                looks_like(&whole, &with_joints(word))
+            } else {
+                looks_like(&bare, &without_joints(word))
+            }
         };
         self.0.iter().any(is_word)
     }
@@ -278,6 +278,8 @@ mod tests {
             "pay-pal",
             "0auth2",
             "a.d.m.1.n",
+            "intern",
+            "1ntern",
         ] {
             assert_eq!(Username::parse(text, &reserved), Err(UsernameError::Reserved), "{text:?}");
         }

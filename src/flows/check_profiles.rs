@@ -184,9 +184,10 @@ impl<'a> Pages<'a> {
         };
         let range = (first.id, last.id);
         self.after = last.id;
-        let held = match self.reads_held {
-            true => unique_values::list_held_by(&mut db, range).await?,
-            false => Vec::new(),
+        let held = if self.reads_held {
+            unique_values::list_held_by(&mut db, range).await?
+        } else {
+            Vec::new()
         };
         Ok(Some(Page { accounts, held }))
     }

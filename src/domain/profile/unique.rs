@@ -92,7 +92,7 @@ fn write(value: &Value, out: &mut String) {
         Value::Number(number) => match number.as_f64() {
             // A sum with zero has no negative zero.
             Some(float) if number.is_f64() && float.fract() == 0.0 => {
-                out.push_str(&format!("{:.0}", float + 0.0));
+                out.extend([format!("{:.0}", float + 0.0)]);
             }
             _ => out.push_str(&number.to_string()),
         },
