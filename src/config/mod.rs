@@ -23,8 +23,9 @@ use secrecy::SecretString;
 
 pub use report::{ConfigFault, Report};
 pub use sections::{
-    Accounts, Admin, Audit, Environment, Http, Jobs, Limits, Mail, MailTransport, MasterKeySource,
-    Migrate, Password, Profile, Signup, Store, StoreUrl, Telemetry, Token, TokenAlgorithm,
+    Accounts, Admin, Audit, CallRate, Environment, Http, Jobs, Limits, Mail, MailTransport,
+    MasterKeySource, Migrate, Outbound, Password, Profile, Signup, Store, StoreUrl, Telemetry,
+    Token, Webhooks,
 };
 
 /// A configuration that holds.
@@ -62,6 +63,10 @@ pub struct Config {
     pub profile: Profile,
     /// How mails leave.
     pub mail: Mail,
+    /// What is called by this service.
+    pub outbound: Outbound,
+    /// What others are told.
+    pub webhooks: Webhooks,
     /// The worker pool.
     pub jobs: Jobs,
     /// The audit trail.

@@ -179,6 +179,30 @@ pub struct Event {
     pub data: Map<String, Value>,
 }
 
+/// A line of the trail about an account, as it is read back.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct OwnEvent {
+    /// Names the event; sorts by time.
+    pub id: EventId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// A kind of [`Actor`].
+    pub actor_kind: String,
+    /// The name of the actor.
+    pub actor_id: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// How it ended.
+    pub outcome: String,
+    /// The request that did it.
+    pub request_id: Option<String>,
+    /// The address that it came from, until it is erased.
+    pub address: Option<String>,
+    /// Changed field names and the like, until they are erased.
+    #[sqlx(json)]
+    pub data: Map<String, Value>,
+}
+
 /// The member of `data` that names a session.
 pub fn session_data(session: SessionId) -> Map<String, Value> {
     Map::from_iter([("session_id".into(), Value::String(session.to_string()))])

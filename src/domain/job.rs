@@ -112,9 +112,8 @@ impl Letter {
             Self::Invitation { .. } => MailKind::Invitation,
             Self::Reset { .. } => MailKind::Reset,
             Self::EmailChange { .. } => MailKind::EmailChange,
-            Self::AlreadyRegistered
-            | Self::AddressHeld
-            | Self::EmailChangeRequested { .. }
+            Self::AlreadyRegistered | Self::AddressHeld => MailKind::Attempt,
+            Self::EmailChangeRequested { .. }
             | Self::EmailChanged
             | Self::PasswordChanged
             | Self::PasswordSet
@@ -122,6 +121,13 @@ impl Letter {
             | Self::AccountDeleted { .. }
             | Self::AccountRestored => MailKind::Notice,
         }
+    }
+}
+
+impl Letter {
+    /// Whether it still goes out once the account is deleted: it tells of just that.
+    pub fn is_for_deleted(&self) -> bool {
+        matches!(self, Self::AddressHeld | Self::AccountDeleted { .. })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::event::{Action, Actor, Event, Subject};
 use crate::domain::ids::{EventId, JobId};
 use crate::domain::job::{NewJob, Task};
 use crate::domain::session::Origin;
+use crate::domain::signup::MailPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::trail::details_spelled;
 
@@ -28,6 +29,7 @@ pub struct Stamp {
     pub origin: Origin,
     random: Random,
     sealer: Sealer,
+    mail_limits: Option<MailPolicy>,
 }
 
 impl Stamp {
@@ -39,6 +41,7 @@ impl Stamp {
             origin,
             random: app.random.clone(),
             sealer: app.sealer.clone(),
+            mail_limits: app.settings.mail_limits,
         }
     }
 
@@ -46,6 +49,16 @@ impl Stamp {
     #[must_use]
     pub fn by(self, actor: Actor) -> Self {
         Self { actor, ..self }
+    }
+
+    /// How much a mailbox may be sent; `None` where nothing is limited.
+    pub(super) fn mail_limits(&self) -> Option<MailPolicy> {
+        self.mail_limits
+    }
+
+    /// A hash that only this installation can make.
+    pub(super) fn keyed_hash(&self, purpose: &'static str, data: &[u8]) -> [u8; 32] {
+        self.sealer.keyed_hash(purpose, data)
     }
 
     /// A line of the trail.

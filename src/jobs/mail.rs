@@ -2,15 +2,15 @@
 
 use super::attempt::{NotDone, Shift};
 use crate::domain::ids::JobId;
-use crate::domain::job::{ClaimedJob, Mail};
-use crate::domain::user::Status;
+use crate::domain::job::{ClaimedJob, Letter, Mail};
+use crate::domain::user::{Status, User};
 use crate::mail::{Envelope, MailError};
 use crate::store::users;
 
 /// Sends one mail; the caller ends the job.
 pub(super) async fn run(shift: &Shift, job: &ClaimedJob, mail: &Mail) -> Result<(), NotDone> {
     let found = users::find(&mut shift.app.store.read().await?, mail.user_id).await?;
-    if found.is_none_or(|user| user.status() == Status::Deleted) {
+    if found.is_none_or(|user| is_left_alone(&user, &mail.letter)) {
         skip(job.id);
         return Ok(());
     }
@@ -19,6 +19,11 @@ pub(super) async fn run(shift: &Shift, job: &ClaimedJob, mail: &Mail) -> Result<
         MailError::Unsendable(_) => NotDone::Never(error.to_string()),
         MailError::NotTaken(_) => NotDone::Later(error.to_string()),
     })
+}
+
+/// Of a deleted account its owner is told just that, and whoever is erased is told nothing more.
+fn is_left_alone(user: &User, letter: &Letter) -> bool {
+    user.erased_at.is_some() || (user.status() == Status::Deleted && !letter.is_for_deleted())
 }
 
 fn skip(job: JobId) {

@@ -3,10 +3,10 @@
 use sqlx::types::Json;
 
 use super::event_chain::{RecordedRow, recorded_columns};
-use super::sql::{Sql, all, execute, statements};
+use super::sql::{Sql, all, execute, optional, statements};
 use super::{Read, Writer};
 use crate::Fault;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, OwnEvent};
 use crate::domain::ids::{EventId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::trail::Recorded;
@@ -49,6 +49,17 @@ statements! {
            (SELECT id FROM events WHERE subject_id = $1 AND subject_kind = 'user'
             UNION ALL
             SELECT id FROM events WHERE actor_id = $1 AND actor_id <> subject_id AND actor_kind = 'user')",
+    );
+    LIST_ABOUT = Sql::both(
+        "SELECT events.id, events.at, events.actor_kind, events.actor_id, events.action,
+                events.outcome, events.request_id, event_details.address,
+                COALESCE(event_details.data, '{}') AS data
+         FROM events LEFT JOIN event_details ON event_details.event_id = events.id
+         WHERE events.subject_id = $1 AND events.subject_kind = 'user' AND events.id < $2
+         ORDER BY events.id DESC LIMIT $3",
+    );
+    COUNT_ABOUT = Sql::both(
+        "SELECT COUNT(*) FROM events WHERE subject_id = $1 AND subject_kind = 'user'",
     );
 }
 
@@ -108,4 +119,20 @@ pub async fn list(
         }
     };
     Ok(rows.into_iter().map(Recorded::from).collect())
+}
+
+/// Lists at most `limit` events about `user` that are older than `before`, newest first.
+pub async fn list_about(
+    db: &mut impl Read,
+    user: UserId,
+    before: EventId,
+    limit: i64,
+) -> Result<Vec<OwnEvent>, Fault> {
+    all!(db, LIST_ABOUT, user.to_string(), before, limit)
+}
+
+/// Counts the events about `user`.
+pub async fn count_about(db: &mut impl Read, user: UserId) -> Result<i64, Fault> {
+    let row: Option<(i64,)> = optional!(db, COUNT_ABOUT, user.to_string())?;
+    Ok(row.map_or(0, |(count,)| count))
 }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod keys;
+mod outbound;
 mod parts;
 
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
     let (signup, accounts) = (accounts::signup(reader), accounts::accounts(reader));
     let limits = accounts::limits(reader, environment);
     let (profile, mail) = (parts::profile(reader), parts::mail(reader, data_dir.as_deref()));
+    let (outbound, webhooks) = (outbound::outbound(reader), outbound::webhooks(reader));
     let (jobs, audit) = (parts::jobs(reader), parts::audit(reader));
     let telemetry = parts::telemetry(reader);
     Some(Config {
@@ -60,6 +62,8 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
         limits: limits?,
         profile: profile?,
         mail: mail?,
+        outbound: outbound?,
+        webhooks: webhooks?,
         jobs: jobs?,
         audit: audit?,
         telemetry: telemetry?,

@@ -3,5 +3,10 @@
 mod accounts;
 mod audit;
 mod keys;
+mod leaving;
+mod life;
+mod life_races;
+mod mails;
 mod races;
 mod refresh;
+mod unique;

@@ -6,6 +6,7 @@ use portcullis::domain::keys::{PublicJwk, SigningAlgorithm, StoredKey};
 use portcullis::domain::time::Timestamp;
 use portcullis::store::signing_keys::{self, KeyRow};
 use portcullis::store::{Store, events};
+use portcullis_verify::PublicKey;
 use serde_json::Map;
 
 use crate::support::rows::{NOW, after, event, uuid};
@@ -15,17 +16,8 @@ async fn append(store: &Store, event: Event) -> Result<(), portcullis::Fault> {
 }
 
 fn key(kid: &str, announced_at: Timestamp) -> KeyRow {
-    let public_jwk = PublicJwk {
-        kty: "OKP".into(),
-        crv: Some("Ed25519".into()),
-        x: Some("AAAA".into()),
-        y: None,
-        n: None,
-        e: None,
-        kid: kid.into(),
-        usage: "sig".into(),
-        alg: SigningAlgorithm::EdDsa,
-    };
+    let public = PublicKey::ed25519(&[7; 32]).unwrap();
+    let public_jwk = PublicJwk::with_kid(kid, public).unwrap();
     let key = StoredKey {
         kid: kid.into(),
         algorithm: SigningAlgorithm::EdDsa,

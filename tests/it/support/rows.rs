@@ -53,6 +53,7 @@ pub(crate) fn pending_user(n: u128) -> NewUser {
         username: None,
         profile: object(json!({ "display_name": "Zoë 🦀" })),
         is_pending: true,
+        invited_until: None,
         created_at: NOW,
     }
 }
