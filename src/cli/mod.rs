@@ -69,12 +69,6 @@ enum Command {
     /// Look at the user model, and at what a new one would break
     #[command(subcommand)]
     Profile(profile::Profile),
-    /// Look at the user model, and at what a new one would break
-    #[command(subcommand)]
-    Profile(profile::Profile),
-    /// Read, verify and export the audit trail
-    #[command(subcommand)]
-    Audit(audit::Audit),
     /// Look at the configuration
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -119,9 +113,6 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Webhooks(webhooks) => Box::pin(webhooks::run(&quiet(&options())?, webhooks)).await,
         Command::Audit(audit) => Box::pin(audit::run(&quiet(&options())?, audit)).await,
         Command::Profile(command) => Box::pin(profile::run(&quiet(&options())?, command)).await,
-
-        Command::Profile(command) => Box::pin(profile::run(&quiet(&options())?, command)).await,
-        Command::Audit(audit) => Box::pin(audit::run(&quiet(&options())?, audit)).await,
         Command::Config(command) => configuration::run(&options(), command),
         Command::Openapi(openapi) => openapi::run(&openapi),
     }

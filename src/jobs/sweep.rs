@@ -6,7 +6,9 @@ use super::upkeep::Batch;
 use crate::Fault;
 use crate::app::App;
 use crate::domain::time::Timestamp;
-use crate::store::{Writer, jobs, one_time_tokens, refresh_tokens, sessions};
+use crate::store::{
+    Writer, idempotency_keys, jobs, mail_allowances, one_time_tokens, refresh_tokens, sessions,
+};
 
 /// LIMIT: rows a batch: some milliseconds of the database's time.
 const ROWS: i64 = 500;
@@ -40,6 +42,22 @@ pub async fn expired_tokens(app: &App) -> Result<Batch, Fault> {
         .store
         .write(before, |tx, before| Box::pin(one_time_tokens::delete_expired(tx, *before, ROWS)));
     Ok(Batch::of(removed.await?, ROWS))
+}
+
+/// Removes the answers of calls that nobody may repeat any more.
+pub async fn expired_calls(app: &App) -> Result<Batch, Fault> {
+    let swept = app
+        .store
+        .write(app.clock.now(), |tx, now| Box::pin(idempotency_keys::sweep(tx, *now, ROWS)));
+    Ok(Batch::of(swept.await?, ROWS))
+}
+
+/// Removes what says that a mailbox was sent nothing lately.
+pub async fn unused_allowances(app: &App) -> Result<Batch, Fault> {
+    let swept = app
+        .store
+        .write(app.clock.now(), |tx, now| Box::pin(mail_allowances::sweep(tx, *now, ROWS)));
+    Ok(Batch::of(swept.await?, ROWS))
 }
 
 /// Removes sessions that ended, or whose absolute end passed, some time ago, their tokens first.

@@ -30,8 +30,9 @@ statements! {
         "DELETE FROM idempotency_keys
          WHERE scope = $1 AND key = $2 AND lease_owner = $3 AND state = 'running'",
     );
+    // The condition again: on PostgreSQL a key may be taken anew between the look and the lock.
     SWEEP = Sql::both(
-        "DELETE FROM idempotency_keys WHERE (scope, key) IN
+        "DELETE FROM idempotency_keys WHERE expires_at <= $1 AND (scope, key) IN
              (SELECT scope, key FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
     );
 }

@@ -17,6 +17,11 @@ statements! {
     SET = Sql::both(
         "UPDATE mail_allowances SET paced_until = $2, hourly_until = $3 WHERE key = $1",
     );
+    // The condition again: on PostgreSQL a mail may be counted between the look and the lock.
+    SWEEP = Sql::both(
+        "DELETE FROM mail_allowances WHERE paced_until <= $1 AND hourly_until <= $1 AND key IN
+           (SELECT key FROM mail_allowances WHERE hourly_until <= $1 AND paced_until <= $1 LIMIT $2)",
+    );
 }
 
 /// Until when a mailbox has been served, were its mails spread evenly.
@@ -37,4 +42,9 @@ pub async fn lock(tx: &mut Writer, key: &[u8; 32], now: Timestamp) -> Result<All
 /// Stores what is used of a locked allowance.
 pub async fn set(tx: &mut Writer, key: &[u8; 32], used: Allowance) -> Result<(), Fault> {
     execute!(tx, SET, key.as_slice(), used.paced_until, used.hourly_until).map(|_rows| ())
+}
+
+/// Removes at most `limit` allowances that are whole again; how many.
+pub async fn sweep(tx: &mut Writer, now: Timestamp, limit: i64) -> Result<u64, Fault> {
+    execute!(tx, SWEEP, now, limit)
 }

@@ -39,6 +39,25 @@ on_every_backend! {
         assert_eq!(lock(&store, 2, NOW).await, unused);
     }
 
+    async fn ses_22_an_allowance_that_is_whole_again_leaves_and_no_other(db: TestDatabase) {
+        let store = db.store().await;
+        let sweep = async |now: Timestamp| {
+            store.write(now, |tx, now| Box::pin(mail_allowances::sweep(tx, *now, 2))).await.unwrap()
+        };
+        let used = [(10, 5), (5, 10), (5, 5), (4, 3), (1, 2)];
+        for (key, (paced, hourly)) in (1..).zip(used) {
+            lock(&store, key, NOW).await;
+            let used = (key, Allowance { paced_until: after(paced), hourly_until: after(hourly) });
+            let set = store.write(used, |tx, (key, used)| {
+                Box::pin(async move { mail_allowances::set(tx, &[*key; 32], *used).await })
+            });
+            set.await.unwrap();
+        }
+        assert_eq!((sweep(after(5)).await, sweep(after(5)).await, sweep(after(5)).await), (2, 1, 0));
+        assert_eq!(lock(&store, 1, NOW).await.paced_until, after(10));
+        assert_eq!(lock(&store, 2, NOW).await.hourly_until, after(10));
+    }
+
     async fn bru_10_mails_at_once_are_counted_one_by_one(db: TestDatabase) {
         let store = db.store().await;
         let uses = (0..16).map(|_| { let store = store.clone(); async move { use_one(&store, 3).await } });
