@@ -4,6 +4,7 @@
 
 mod installation;
 mod keys;
+mod users;
 
 use std::io::Write;
 use std::path::Path;
