@@ -9,6 +9,7 @@ use crate::support::app::Person;
 use crate::support::serve::Served;
 
 mod bodies;
+mod breached;
 mod calls;
 mod claims;
 mod document;
@@ -26,10 +27,12 @@ mod me;
 mod members;
 mod metadata;
 mod own_events;
+mod profile;
 mod races;
 mod requests;
 mod sessions;
 mod signup_modes;
+mod unique;
 
 /// The moment at which the clock of the tests stands, as answers write it.
 const NOW_TEXT: &str = "2026-11-18T11:06:40.123457Z";
