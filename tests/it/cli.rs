@@ -7,6 +7,7 @@ mod installation;
 mod keys;
 mod profile;
 mod prompt;
+mod users;
 mod webhooks;
 
 use std::io::Write;

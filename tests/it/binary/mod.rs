@@ -9,6 +9,7 @@ mod foreign;
 mod hang_ups;
 mod instances;
 mod kills;
+mod operators;
 mod readme;
 mod secrets;
 mod stops;

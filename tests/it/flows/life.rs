@@ -10,6 +10,7 @@ use portcullis::domain::user::Status;
 use portcullis::flows::life::{By, LifeError};
 use portcullis::flows::login::LoginError;
 use portcullis::flows::roles::{self, RoleError};
+use portcullis::flows::send_reset::send_reset;
 use portcullis::flows::set_password::set_password;
 use portcullis::flows::suspend::{reactivate, suspend};
 use portcullis::flows::verify_email::VerifyError;
@@ -215,9 +216,33 @@ on_every_backend! {
         assert!(app.refresh(tokens.refresh_token.expose()).await.unwrap().must_change_password);
         // The owner is told, and the trail knows who did it.
         let mails = app.mails_to("ann@example.org").await;
-        assert!(matches!(mails.last(), Some(Letter::PasswordSet)));
+        assert!(mails.iter().any(|mail| matches!(mail, Letter::PasswordSet)));
         let trail = trail(&app, id).await;
         assert_eq!(trail[3..5], ["session.ended cli", "password.changed cli"]);
+        app.assert_invariants().await;
+    }
+
+    async fn eml_18_an_operator_starts_a_reset_and_sees_nothing_of_it(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let ann = Person::new("ann@example.org");
+        let tokens = app.register(&ann).await;
+        let id = app.user("ann@example.org").await.id;
+        send_reset(&app.app, rehearsal(), id).await.unwrap();
+        assert_eq!(app.mails_to("ann@example.org").await.len(), 1);
+        let user = send_reset(&app.app, operator(), id).await.unwrap();
+        assert_eq!(user, app.user("ann@example.org").await);
+        let mails = app.mails_to("ann@example.org").await;
+        assert!(matches!(mails.last(), Some(Letter::Reset { .. })));
+        // Nothing ends before the reset does.
+        assert!(app.authenticate(&tokens.access_token).await.is_ok());
+        assert_eq!(trail(&app, id).await.last().unwrap(), "password.reset_sent cli");
+        // BRU-10: an operator floods no mailbox either.
+        send_reset(&app.app, operator(), id).await.unwrap();
+        let refused = send_reset(&app.app, operator(), id).await;
+        assert!(matches!(refused, Err(LifeError::Conflict(_))));
+        suspend(&app.app, operator(), id).await.unwrap();
+        let refused = send_reset(&app.app, operator(), id).await;
+        assert!(matches!(refused, Err(LifeError::Conflict(_))));
         app.assert_invariants().await;
     }
 
