@@ -190,6 +190,7 @@ fn password_policy(config: &Config) -> PasswordPolicy {
     PasswordPolicy {
         min_length: config.password.min_length,
         max_length: config.password.max_length,
+        strength_min: config.password.strength_min,
         product: "portcullis".into(),
         host: host.unwrap_or_default(),
     }

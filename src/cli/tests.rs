@@ -129,12 +129,18 @@ fn check(given: &Given<'_>) -> Result<NewAccount, Vec<(String, FieldCode)>> {
     let passwords = PasswordPolicy {
         min_length: 12,
         max_length: 256,
+        strength_min: 6,
         product: "portcullis".into(),
         host: "id.example.org".into(),
     };
     let schema = ProfileSchema::default_schema().unwrap();
-    let rules = Rules { reserved: &Reserved::default(), passwords: &passwords, schema: &schema };
-    let all = given.check(&rules);
+    let rules = Rules { reserved: &Reserved::default(), schema: &schema };
+    let own = given.own_words();
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let password = given
+        .password_text()
+        .and_then(|text| passwords.for_setting(text, &own).map_err(|error| error.at("/password")));
+    let all = given.check(&rules, password);
     all.map_err(|faults| faults.into_iter().map(|fault| (fault.pointer, fault.code)).collect())
 }
 

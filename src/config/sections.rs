@@ -138,6 +138,8 @@ pub struct Password {
     pub min_length: usize,
     /// Code points at most.
     pub max_length: usize,
+    /// Guesses at least, as a power of ten.
+    pub strength_min: u32,
     /// argon2id memory.
     pub memory_kib: u32,
     /// argon2id passes.

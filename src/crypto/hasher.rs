@@ -93,6 +93,17 @@ impl Hasher {
         .await
     }
 
+    /// Runs work that is no hash and still too long for an async thread; it waits as a signup's hash does.
+    ///
+    /// Dropping the future calls the job off, unless it is running already.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        deadline: Option<Instant>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.run(Urgency::Signup, deadline, move |_bench| Ok(work())).await
+    }
+
     /// The costs of a new hash.
     pub fn cost(&self) -> Cost {
         self.cost

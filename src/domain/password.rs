@@ -1,7 +1,8 @@
 //! Passwords in clear: the rules for one that is tried, and for one that is set.
 //!
 //! A password is taken byte for byte: nothing is trimmed, folded or normalised (PWD-06, PWD-08), and
-//! there are no rules of composition (PWD-07). Hashing is `crypto`'s.
+//! there are no rules of composition (PWD-07). Hashing is `crypto`'s. What takes long is a step of its
+//! own ([`Wanted::judge`]), so that it can run where it holds nobody up.
 
 use std::fmt;
 
@@ -47,6 +48,9 @@ pub enum PasswordError {
     /// It is guessed in too few tries; with advice for people.
     #[error("This password is too easy to guess. {0}")]
     TooCommon(String),
+    /// It stands in a list of passwords that were stolen somewhere (PWD-10).
+    #[error("This password appeared in a data breach, so it is tried first. Choose another one.")]
+    Breached,
 }
 
 impl PasswordError {
@@ -55,7 +59,7 @@ impl PasswordError {
         match self {
             Self::TooShort(_) => FieldCode::PasswordTooShort,
             Self::TooLong(_) => FieldCode::PasswordTooLong,
-            Self::TooCommon(_) => FieldCode::PasswordTooCommon,
+            Self::TooCommon(_) | Self::Breached => FieldCode::PasswordTooCommon,
         }
     }
 
@@ -72,6 +76,8 @@ pub struct PasswordPolicy {
     pub min_length: usize,
     /// Code points of any password (`password.max_length`, PWD-05).
     pub max_length: usize,
+    /// Guesses that a password takes at least, as a power of ten (`password.strength_min`, PWD-09).
+    pub strength_min: u32,
     /// The product's name, which everybody would try.
     pub product: String,
     /// The host of `public_url`, likewise.
@@ -89,11 +95,16 @@ impl PasswordPolicy {
         Ok(PlainPassword(Zeroizing::new(text.to_owned())))
     }
 
-    /// Takes a password that somebody wants to have.
+    /// Takes a password that somebody wants to have; for callers whose thread nobody else needs.
     ///
     /// `own` are the words that a stranger would try for this person: the address (each form), its
     /// local part, the username (PWD-09).
     pub fn for_setting(&self, text: &str, own: &[&str]) -> Result<PlainPassword, PasswordError> {
+        self.wanted(text, own)?.judge()
+    }
+
+    /// The quick half of [`PasswordPolicy::for_setting`]: everything but the count of guesses.
+    pub fn wanted(&self, text: &str, own: &[&str]) -> Result<Wanted, PasswordError> {
         let password = self.for_trying(text)?;
         if text.chars().count() < self.min_length {
             return Err(PasswordError::TooShort(self.min_length));
@@ -113,7 +124,27 @@ impl PasswordPolicy {
         if chars.all(|c| Some(c) == first) {
             return Err(too_common("It is one character over and over."));
         }
-        strength::weakness(text, &known).map_or(Ok(password), |advice| Err(too_common(&advice)))
+        let known = known.into_iter().map(ToOwned::to_owned).collect();
+        Ok(Wanted { password, known, strength_min: self.strength_min })
+    }
+}
+
+/// A password of the right form whose guesses nobody has counted yet.
+pub struct Wanted {
+    password: PlainPassword,
+    known: Vec<String>,
+    strength_min: u32,
+}
+
+impl Wanted {
+    /// The slow half of [`PasswordPolicy::for_setting`]: milliseconds of one core.
+    pub fn judge(self) -> Result<PlainPassword, PasswordError> {
+        let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
+        let text = self.password.expose();
+        match strength::weakness(text, &known, self.strength_min) {
+            Some(advice) => Err(too_common(&advice)),
+            None => Ok(self.password),
+        }
     }
 }
 

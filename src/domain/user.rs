@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::ids::UserId;
+use super::signup::EmailVerification;
 use super::time::Timestamp;
 
 /// What an account is, computed from its times, never stored: the first that holds.
@@ -105,11 +106,11 @@ impl User {
     }
 
     /// The one place that decides who may have a token; login, verify and refresh all ask it (SES-11).
-    pub fn may_get_a_token(&self) -> Result<(), NoToken> {
-        match self.status() {
-            Status::Active => Ok(()),
-            Status::Unverified => Err(NoToken::Unverified),
-            Status::Deleted | Status::Suspended => Err(NoToken::Barred),
+    pub fn may_get_a_token(&self, needed: EmailVerification) -> Result<(), NoToken> {
+        match (self.status(), needed) {
+            (Status::Active, _) | (Status::Unverified, EmailVerification::Optional) => Ok(()),
+            (Status::Unverified, EmailVerification::Required) => Err(NoToken::Unverified),
+            (Status::Deleted | Status::Suspended, _) => Err(NoToken::Barred),
         }
     }
 

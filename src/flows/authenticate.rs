@@ -33,7 +33,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<SignedIn, Authentica
     let found = sessions::find_signed_in(&mut db, session, app.clock.now()).await?;
     found
         .filter(|signed_in| signed_in.user.id == user)
-        .filter(|signed_in| signed_in.user.may_get_a_token().is_ok())
+        .filter(|found| found.user.may_get_a_token(app.settings.email_verification).is_ok())
         .ok_or(AuthenticateError::Invalid)
 }
 

@@ -51,7 +51,7 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<Tokens, LoginError> {
     let password = attempt.password.into_inner();
     let checked = app.hasher.verify(password.clone(), stored, deadline::current_std()).await?;
     let (user, credential) = found.filter(|_| checked.matches).ok_or(LoginError::BadCredentials)?;
-    user.may_get_a_token().map_err(|why| match why {
+    user.may_get_a_token(app.settings.email_verification).map_err(|why| match why {
         NoToken::Barred => LoginError::BadCredentials,
         NoToken::Unverified => LoginError::EmailNotVerified,
     })?;

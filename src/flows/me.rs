@@ -11,6 +11,7 @@ use crate::domain::fields::FieldFault;
 use crate::domain::ids::UserId;
 use crate::domain::profile::{ProfileSchema, Writer as By};
 use crate::domain::session::{Origin, SignedIn};
+use crate::domain::signup::EmailVerification;
 use crate::domain::user::User;
 use crate::domain::username::{Reserved, Username};
 use crate::flows::Stamp;
@@ -71,6 +72,7 @@ pub async fn patch(
         expected,
         schema: Arc::clone(&app.schema),
         reserved: app.reserved.clone(),
+        needed: app.settings.email_verification,
     };
     app.store.write(change, |tx, change| Box::pin(apply(tx, change))).await
 }
@@ -82,11 +84,12 @@ struct Change {
     expected: Expected,
     schema: Arc<ProfileSchema>,
     reserved: Reserved,
+    needed: EmailVerification,
 }
 
 async fn apply(tx: &mut Writer, change: &Change) -> Result<User, PatchError> {
     let user = users::lock(tx, change.id).await?.ok_or(PatchError::SignedOut)?;
-    user.may_get_a_token().or(Err(PatchError::SignedOut))?;
+    user.may_get_a_token(change.needed).or(Err(PatchError::SignedOut))?;
     // Order of api.md: whether `If-Match` is current comes before the values.
     if let Expected::Versions(versions) = &change.expected
         && !versions.contains(&user.version)

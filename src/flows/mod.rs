@@ -6,6 +6,7 @@ pub mod keys;
 pub mod login;
 pub mod logout;
 pub mod me;
+pub mod passwords;
 pub mod refresh;
 pub mod resend;
 pub mod sessions;

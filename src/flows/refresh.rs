@@ -10,6 +10,7 @@ use crate::crypto::random;
 use crate::crypto::seal::Place;
 use crate::domain::event::{Action, Actor, Subject, session_data};
 use crate::domain::session::{EndReason, Origin};
+use crate::domain::signup::EmailVerification;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenDigest, TokenKind, TokenSecret};
 use crate::flows::Stamp;
@@ -48,6 +49,7 @@ pub async fn refresh(app: &App, presented: &str, origin: Origin) -> Result<Token
         presented: digest.clone(),
         idle: app.settings.session_idle,
         reuse_window: app.settings.refresh_reuse_window,
+        needed: app.settings.email_verification,
     };
     match app.store.write(rotation, |tx, rotation| Box::pin(rotate(tx, rotation))).await? {
         Rotated::Next { found, expires_at } => answer(app, &found, next, expires_at, now),
@@ -93,6 +95,7 @@ struct Rotation {
     successor: Vec<u8>,
     idle: Duration,
     reuse_window: Duration,
+    needed: EmailVerification,
 }
 
 enum Rotated {
@@ -109,7 +112,7 @@ async fn rotate(tx: &mut Writer, rotation: &Rotation) -> Result<Rotated, Refresh
         return Err(RefreshError::Invalid);
     }
     // SECURITY: SES-11. A refresh asks every condition of a login again.
-    found.user.may_get_a_token().or(Err(RefreshError::Invalid))?;
+    found.user.may_get_a_token(rotation.needed).or(Err(RefreshError::Invalid))?;
 
     let Some(used_at) = found.used_at else { return retire(tx, rotation, found).await };
     // SECURITY: SES-04. Only the parent of the live token still has its successor; so no second branch can grow.

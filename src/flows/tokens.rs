@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::crypto::random;
 use crate::domain::ids::SessionId;
 use crate::domain::session::{OWN_CLIENT, Origin, Session};
+use crate::domain::signup::EmailVerification;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenKind, TokenSecret};
 use crate::domain::user::User;
@@ -82,6 +83,7 @@ pub struct Opening {
     pub token: NewRefreshToken,
     /// The version of the credential that was checked (SES-09).
     pub credential_set_at: Timestamp,
+    needed: EmailVerification,
     secret: TokenSecret,
 }
 
@@ -117,13 +119,18 @@ impl Opening {
             created_at: now,
             expires_at,
         };
-        Self { session, token, credential_set_at, secret }
+        Self { session, token, credential_set_at, needed: app.settings.email_verification, secret }
     }
 
     /// Stores the session and its token; `false` if the user may not sign in any more.
     pub async fn store(&self, tx: &mut store::Writer) -> Result<bool, Fault> {
-        let opened =
-            store::sessions::insert_if_current(tx, &self.session, self.credential_set_at).await?;
+        let opened = store::sessions::insert_if_current(
+            tx,
+            &self.session,
+            self.credential_set_at,
+            self.needed,
+        )
+        .await?;
         if opened {
             store::refresh_tokens::insert(tx, &self.token).await?;
         }

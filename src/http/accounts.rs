@@ -17,6 +17,7 @@ use crate::domain::email::{CanonicalEmail, EmailAddress};
 use crate::domain::fields::FieldFault;
 use crate::domain::profile::Writer;
 use crate::domain::username::Username;
+use crate::flows::passwords::check_new;
 use crate::flows::resend::resend as flow_resend;
 use crate::flows::signup::{Signup, SignupError, signup as flow_signup};
 use crate::flows::verify_email::{Proof, VerifyError, verify_email as flow_verify};
@@ -43,7 +44,7 @@ pub(crate) struct SignupBody {
 
 impl SignupBody {
     /// Everything that is wrong with the values, or the values.
-    fn parse(self, app: &App, client: Client) -> Result<Signup, Problem> {
+    async fn parse(self, app: &App, client: Client) -> Result<Signup, Problem> {
         let mut faults: Vec<FieldFault> = Vec::new();
         let email = EmailAddress::parse(&self.email);
         let email = email.map_err(|error| faults.push(error.at("/email"))).ok();
@@ -52,8 +53,13 @@ impl SignupBody {
         let mut own = vec![self.email.as_str()];
         own.extend(email.as_ref().map(|email| email.canonical().as_str()));
         own.extend(self.username.as_deref());
-        let password = app.passwords.for_setting(&self.password, &own);
-        let password = password.map_err(|error| faults.push(error.at("/password"))).ok();
+        let password = match check_new(app, &self.password, &own).await {
+            Ok(password) => Some(password),
+            Err(error) => {
+                faults.push(error.at("/password").map_err(Problem::internal)?);
+                None
+            }
+        };
         let given = Value::Object(self.profile.map_or_else(Map::new, |profile| profile.0));
         let profile = app.schema.compose(&given, Writer::User, "/profile");
         let profile = profile.map_err(|found| faults.extend(found)).ok();
@@ -78,7 +84,7 @@ pub(crate) async fn signup(
     client: Client,
     body: Body<SignupBody>,
 ) -> Result<HttpResponse, Problem> {
-    let signup = body.read().await?.parse(&app, client)?;
+    let signup = body.read().await?.parse(&app, client).await?;
     flow_signup(&app, signup).await?;
     Ok(accepted(Accepted::VerificationRequired))
 }

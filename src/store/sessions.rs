@@ -8,6 +8,7 @@ use super::{ReadFresh, Writer};
 use crate::Fault;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::session::{EndReason, Session, SignedIn};
+use crate::domain::signup::EmailVerification;
 use crate::domain::time::Timestamp;
 
 statements! {
@@ -18,7 +19,7 @@ statements! {
          SELECT $1, users.id, $3, $4, $5, $5, $6, $7, $5, $8, $9, $10
          FROM users JOIN password_credentials ON password_credentials.user_id = users.id
          WHERE users.id = $2 AND password_credentials.set_at = $11
-           AND users.email_verified_at IS NOT NULL
+           AND (users.email_verified_at IS NOT NULL OR $12)
            AND users.suspended_at IS NULL AND users.deleted_at IS NULL",
     );
     TOUCH_USER = Sql::both("UPDATE users SET last_login_at = $2 WHERE id = $1");
@@ -59,6 +60,7 @@ pub async fn insert_if_current(
     tx: &mut Writer,
     session: &Session,
     credential_set_at: Timestamp,
+    needed: EmailVerification,
 ) -> Result<bool, Fault> {
     let rows = execute!(
         tx,
@@ -74,6 +76,7 @@ pub async fn insert_if_current(
         &session.address,
         &session.user_agent,
         credential_set_at,
+        needed == EmailVerification::Optional,
     )?;
     Ok(rows == 1)
 }

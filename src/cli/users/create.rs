@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::shown;
+use crate::Fault;
 use crate::app::App;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, Form};
@@ -14,10 +15,11 @@ use crate::config::Config;
 use crate::domain::email::EmailAddress;
 use crate::domain::fields::{FieldCode, FieldFault};
 use crate::domain::json::{self, JsonFault};
-use crate::domain::password::{PasswordPolicy, PlainPassword};
+use crate::domain::password::PlainPassword;
 use crate::domain::profile::{ProfileSchema, Writer};
 use crate::domain::username::{Reserved, Username};
 use crate::flows::create_user::{NewAccount, create_user};
+use crate::flows::passwords::check_new;
 
 /// `users create`
 #[derive(Args)]
@@ -53,7 +55,8 @@ pub(in crate::cli) async fn run(config: &Config, arguments: Create) -> Result<()
             password: &password,
             profile: arguments.profile.as_deref(),
         };
-        let mut account = given.check(&Rules::of(app))?;
+        let password = new_password(app, &given).await?;
+        let mut account = given.check(&Rules::of(app), password)?;
         account.is_verified = !arguments.unverified;
         account.is_admin = arguments.admin;
         let user = create_user(app, account, operator::actor()).await?;
@@ -78,30 +81,28 @@ pub(in crate::cli) struct Given<'a> {
 pub(in crate::cli) struct Rules<'a> {
     /// Usernames that nobody gets.
     pub(in crate::cli) reserved: &'a Reserved,
-    /// What a password must be.
-    pub(in crate::cli) passwords: &'a PasswordPolicy,
     /// What a profile may hold.
     pub(in crate::cli) schema: &'a ProfileSchema,
 }
 
 impl<'a> Rules<'a> {
     fn of(app: &'a App) -> Self {
-        Self { reserved: &app.reserved, passwords: &app.passwords, schema: &app.schema }
+        Self { reserved: &app.reserved, schema: &app.schema }
     }
 }
 
 impl Given<'_> {
     /// The account of a plain, unverified user, or everything that is wrong with the values.
-    pub(in crate::cli) fn check(&self, rules: &Rules<'_>) -> Result<NewAccount, Vec<FieldFault>> {
+    pub(in crate::cli) fn check(
+        &self,
+        rules: &Rules<'_>,
+        password: Result<PlainPassword, FieldFault>,
+    ) -> Result<NewAccount, Vec<FieldFault>> {
         let mut faults = Vec::new();
         let email = EmailAddress::parse(self.email);
         let email = email.map_err(|error| faults.push(error.at("/email"))).ok();
         let username = self.username.map(|text| Username::parse(text, rules.reserved));
         let username = username.transpose().map_err(|error| faults.push(error.at("/username")));
-        let mut own = vec![self.email];
-        own.extend(email.as_ref().map(|email| email.canonical().as_str()));
-        own.extend(self.username);
-        let password = password(self.password, rules.passwords, &own);
         let password = password.map_err(|fault| faults.push(fault)).ok();
         let profile = profile(self.profile.unwrap_or("{}"), rules.schema);
         let profile = profile.map_err(|found| faults.extend(found)).ok();
@@ -114,20 +115,43 @@ impl Given<'_> {
             _ => Err(faults),
         }
     }
+
+    /// The password as HTTP could send it.
+    pub(in crate::cli) fn password_text(&self) -> Result<&str, FieldFault> {
+        let fault = |detail| FieldFault::new("/password", FieldCode::InvalidFormat, detail);
+        let text = std::str::from_utf8(self.password);
+        let text = text.or(Err(fault("The password is not UTF-8.")))?;
+        // INP-05: no client could send it, so nobody could log in with it.
+        if text.contains('\0') {
+            return Err(fault("U+0000 is not allowed."));
+        }
+        Ok(text)
+    }
+
+    /// The words that a stranger would try for this person (PWD-09).
+    pub(in crate::cli) fn own_words(&self) -> Vec<String> {
+        let canonical = EmailAddress::parse(self.email);
+        let canonical = canonical.map(|email| email.canonical().as_str().to_owned()).ok();
+        let typed = [Some(self.email), self.username].into_iter().flatten().map(str::to_owned);
+        typed.chain(canonical).collect()
+    }
 }
 
-fn password(
-    bytes: &[u8],
-    policy: &PasswordPolicy,
-    own: &[&str],
-) -> Result<PlainPassword, FieldFault> {
-    let fault = |detail| FieldFault::new("/password", FieldCode::InvalidFormat, detail);
-    let text = std::str::from_utf8(bytes).or(Err(fault("The password is not UTF-8.")))?;
-    // INP-05: no client could send it, so nobody could log in with it.
-    if text.contains('\0') {
-        return Err(fault("U+0000 is not allowed."));
+/// The password that was given, or what is wrong with it.
+async fn new_password(
+    app: &App,
+    given: &Given<'_>,
+) -> Result<Result<PlainPassword, FieldFault>, Fault> {
+    let text = match given.password_text() {
+        Ok(text) => text,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let own = given.own_words();
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    match check_new(app, text, &own).await {
+        Ok(password) => Ok(Ok(password)),
+        Err(error) => error.at("/password").map(Err),
     }
-    policy.for_setting(text, own).map_err(|error| error.at("/password"))
 }
 
 fn profile(text: &str, schema: &ProfileSchema) -> Result<Value, Vec<FieldFault>> {

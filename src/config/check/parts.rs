@@ -106,6 +106,8 @@ pub(super) fn password(reader: &mut Reader, store: Option<&Store>) -> Option<Pas
     let min_length = reader.number("password.min_length", 8..=64);
     // SECURITY: PWD-05. 64 code points always pass.
     let max_length = reader.number("password.max_length", 64..=4096);
+    // SECURITY: PWD-09. A lower floor does not start.
+    let strength_min = reader.number("password.strength_min", 6..=16);
     let memory_kib = reader.number("password.memory_kib", 8..=1_048_576);
     let iterations = reader.number("password.iterations", 1..=10);
     let parallelism = reader.number("password.parallelism", 1..=8);
@@ -124,6 +126,7 @@ pub(super) fn password(reader: &mut Reader, store: Option<&Store>) -> Option<Pas
     Some(Password {
         min_length: min_length?,
         max_length: max_length?,
+        strength_min: strength_min?,
         memory_kib,
         iterations,
         parallelism: parallelism?,

@@ -161,6 +161,12 @@ fn pwd_04_lengths_have_a_floor_and_64_code_points_always_pass() {
 }
 
 #[test]
+fn pwd_09_the_floor_of_guesses_cannot_be_lowered() {
+    let cases = [("5", false), ("6", true), ("16", true), ("17", false), ("6.5", false)];
+    edges("PORTCULLIS__PASSWORD__STRENGTH_MIN", &cases);
+}
+
+#[test]
 fn durations_have_a_unit_and_bounds() {
     let life = [
         ("1s", true),

@@ -4,10 +4,11 @@
 //! text of 100 signs takes it most of a second. Here the product of ways and length is bounded.
 
 use zeroize::Zeroizing;
-use zxcvbn::zxcvbn;
+use zxcvbn::feedback::Suggestion;
+use zxcvbn::{Entropy, zxcvbn};
 
 /// LIMIT: PWD-09: below 10⁶ guesses a password falls to online guessing.
-const GUESSES_MIN: u64 = 1_000_000;
+const STRENGTH_FLOOR: u32 = 6;
 /// LIMIT: ours; the cost grows with the square. More characters only add to a guesser's work.
 const CHARS_MAX: usize = 64;
 /// LIMIT: measured; one way over one pair of positions takes about 50 ns, so this is about 8 ms.
@@ -27,8 +28,9 @@ const SIGNS: [(char, char); 10] = [
     ('%', '*'),
 ];
 
-/// Advice for whoever chose a password that is guessed too soon; `None` is strong enough.
-pub(super) fn weakness(text: &str, known: &[&str]) -> Option<String> {
+/// Advice for whoever chose a password of fewer than ten to the power of `strength_min` guesses; `None` is
+/// strong enough.
+pub(super) fn weakness(text: &str, known: &[&str], strength_min: u32) -> Option<String> {
     let mut head = Zeroizing::new(String::with_capacity(CHARS_MAX * 4));
     head.extend(text.chars().take(CHARS_MAX));
     // SECURITY: T-04. No password that people share mixes so many signs that this changes its strength.
@@ -37,8 +39,14 @@ pub(super) fn weakness(text: &str, known: &[&str]) -> Option<String> {
         head = Zeroizing::new(head.chars().map(stand_in).collect());
     }
     let estimate = zxcvbn(&head, known);
-    let is_weak = estimate.guesses() < GUESSES_MIN;
-    is_weak.then(|| estimate.feedback().map(ToString::to_string).unwrap_or_default())
+    let guesses_min = 10_u64.saturating_pow(strength_min.max(STRENGTH_FLOOR));
+    (estimate.guesses() < guesses_min).then(|| advice(&estimate))
+}
+
+/// Constant texts, so that nothing of the password is in them. The library falls silent at 10⁸ guesses.
+fn advice(estimate: &Entropy) -> String {
+    let feedback = estimate.feedback().map(ToString::to_string);
+    feedback.unwrap_or_else(|| Suggestion::AddAnotherWordOrTwo.to_string())
 }
 
 fn stand_in(c: char) -> char {

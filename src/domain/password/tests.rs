@@ -10,6 +10,7 @@ fn policy() -> PasswordPolicy {
     PasswordPolicy {
         min_length: 12,
         max_length: 256,
+        strength_min: 6,
         product: "portcullis".to_owned(),
         host: "accounts.example.org".to_owned(),
     }
@@ -136,6 +137,25 @@ fn pwd_09_the_refusal_says_why_and_never_quotes() {
     let fault = error.at("/password");
     assert_eq!((fault.pointer.as_str(), fault.code), ("/password", FieldCode::PasswordTooCommon));
     assert!(fault.detail.len() > 60 && !fault.detail.contains("qwertyuiop"), "{}", fault.detail);
+}
+
+#[test]
+fn pwd_09_more_guesses_can_be_demanded_and_never_fewer() {
+    let at = |strength_min, text: &str| {
+        let policy = PasswordPolicy { strength_min, ..policy() };
+        policy.for_setting(text, &[]).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let strengths = ["sunny-harbor9", "gravel umbrella", "gravel umbrella tin"].map(|text| {
+        let refused: Vec<_> =
+            (6..=16).filter_map(|n| at(n, text).err().map(|why| (n, why))).collect();
+        assert!(
+            refused.iter().all(|(_, why)| why.len() > 60 && !why.contains(text)),
+            "{refused:?}"
+        );
+        refused.first().map(|(n, _)| *n)
+    });
+    assert_eq!(strengths, [Some(12), Some(9), Some(14)], "the first power of ten that is too much");
+    assert!(at(0, "passwordpassword").is_err(), "the floor stays, whatever is configured");
 }
 
 #[test]

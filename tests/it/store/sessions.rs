@@ -2,6 +2,7 @@
 
 use portcullis::domain::ids::{SessionId, UserId};
 use portcullis::domain::session::{EndReason, Session};
+use portcullis::domain::signup::EmailVerification;
 use portcullis::domain::time::Timestamp;
 use portcullis::store::{Store, sessions};
 
@@ -14,7 +15,7 @@ const BEN: UserId = UserId(uuid::Uuid::from_u128(2));
 
 async fn insert(store: &Store, session: Session, set_at: Timestamp) -> bool {
     let inserted = store.write((session, set_at), |tx, (session, set_at)| {
-        Box::pin(sessions::insert_if_current(tx, session, *set_at))
+        Box::pin(sessions::insert_if_current(tx, session, *set_at, EmailVerification::Required))
     });
     inserted.await.unwrap()
 }

@@ -8,6 +8,7 @@ use portcullis::domain::ids::{EventId, JobId, SessionId, UserId};
 use portcullis::domain::job::NewJob;
 use portcullis::domain::password_hash::PasswordHash;
 use portcullis::domain::session::Session;
+use portcullis::domain::signup::EmailVerification;
 use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::TokenDigest;
 use portcullis::store::refresh_tokens::NewRefreshToken;
@@ -108,7 +109,8 @@ pub(crate) async fn open(store: &Store, session: &Session, first: u8) {
     };
     let opened = store.write((session.clone(), token), |tx, (session, token)| {
         Box::pin(async move {
-            let is_open = sessions::insert_if_current(tx, session, NOW).await?;
+            let is_open =
+                sessions::insert_if_current(tx, session, NOW, EmailVerification::Required).await?;
             refresh_tokens::insert(tx, token).await?;
             Ok::<_, Fault>(is_open)
         })
