@@ -9,16 +9,18 @@ use secrecy::ExposeSecret;
 
 use super::failure::{Exit, Failure};
 use super::output;
+use crate::app::work;
 use crate::config::{self, Config, LoadOptions, MasterKeySource};
 use crate::crypto::seal::MasterKey;
 use crate::domain::profile::ProfileSchema;
+use crate::mail::Mailer;
 
 /// `config show|check`
 #[derive(Clone, Copy, Subcommand)]
 pub(super) enum Configuration {
     /// Print the effective values as TOML, each with its origin; secrets are masked
     Show,
-    /// Print `ok`, or every fault; the profile schema and the master keys are looked at too
+    /// Print `ok`, or every fault; the profile schema, the master keys and the texts of mails are looked at too
     Check,
 }
 
@@ -31,6 +33,7 @@ pub(super) fn run(options: &LoadOptions, command: Configuration) -> Result<(), F
         Configuration::Check => {
             let mut lines = master_key_faults(&config)?;
             lines.extend(schema_faults(&config));
+            lines.extend(mail_faults(&config));
             if lines.is_empty() {
                 output::print("ok\n")
             } else {
@@ -53,6 +56,11 @@ fn master_key_faults(config: &Config) -> Result<Vec<String>, Failure> {
         Some(format!("{name}: {error}"))
     });
     Ok(faults.collect())
+}
+
+fn mail_faults(config: &Config) -> Vec<String> {
+    let made = Mailer::new(&work::mail_settings(config));
+    made.err().map_or_else(Vec::new, |error| Failure::from(error).lines)
 }
 
 fn schema_faults(config: &Config) -> Vec<String> {

@@ -124,13 +124,6 @@ impl Letter {
     }
 }
 
-impl Letter {
-    /// Whether it still goes out once the account is deleted: it tells of just that.
-    pub fn is_for_deleted(&self) -> bool {
-        matches!(self, Self::AddressHeld | Self::AccountDeleted { .. })
-    }
-}
-
 impl Task {
     /// The kinds that look an address up.
     pub const LOOK_UPS: [&'static str; 2] = ["resend_verification", "forgot_password"];

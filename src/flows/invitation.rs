@@ -70,6 +70,7 @@ impl InvitationLetter {
             bound_to: canonical.to_owned(),
             created_at: self.stamp.now,
             expires_at: self.until(),
+            credential_set_at: None,
         };
         let letter = Letter::Invitation {
             token: self.secret.expose().to_owned(),

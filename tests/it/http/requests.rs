@@ -152,6 +152,12 @@ async fn auz_01_every_secured_operation_is_401_without_a_token() {
             "GET /v1/me/sessions",
             "DELETE /v1/me/sessions",
             "DELETE /v1/me/sessions/{id}",
+            "POST /v1/me/password",
+            "POST /v1/me/email",
+            "POST /v1/me/reauthenticate",
+            "POST /v1/me/delete",
+            "GET /v1/me/events",
+            "GET /v1/me/export",
         ]
     );
     assert_eq!(
@@ -163,6 +169,10 @@ async fn auz_01_every_secured_operation_is_401_without_a_token() {
             "POST /v1/login",
             "POST /v1/token/refresh",
             "POST /v1/logout",
+            "POST /v1/password/forgot",
+            "POST /v1/password/reset",
+            "POST /v1/email/change/confirm",
+            "POST /v1/email/change/cancel",
             "GET /.well-known/jwks.json",
             "GET /.well-known/openid-configuration",
             "GET /.well-known/oauth-authorization-server",
