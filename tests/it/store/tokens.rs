@@ -21,13 +21,10 @@ fn verification(n: u8) -> NewOneTimeToken {
         digest: digest(n),
         user_id: ANN,
         purpose: PROVE,
-        bound_to: format!(
-            "user{n
-        credential_set_at: None,
-    }@example.org"
-        ),
+        bound_to: format!("user{n}@example.org"),
         created_at: NOW,
         expires_at: after(100),
+        credential_set_at: None,
     }
 }
 
