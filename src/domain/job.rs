@@ -112,14 +112,12 @@ impl Letter {
             Self::Invitation { .. } => MailKind::Invitation,
             Self::Reset { .. } => MailKind::Reset,
             Self::EmailChange { .. } => MailKind::EmailChange,
-            Self::AlreadyRegistered | Self::AddressHeld => MailKind::Attempt,
-            Self::EmailChangeRequested { .. }
-            | Self::EmailChanged
-            | Self::PasswordChanged
-            | Self::PasswordSet
-            | Self::NewDevice { .. }
-            | Self::AccountDeleted { .. }
-            | Self::AccountRestored => MailKind::Notice,
+            Self::AlreadyRegistered | Self::AddressHeld => MailKind::AttemptNotice,
+            Self::EmailChangeRequested { .. } => MailKind::CancelNotice,
+            Self::EmailChanged => MailKind::AddressNotice,
+            Self::PasswordChanged | Self::PasswordSet => MailKind::PasswordNotice,
+            Self::NewDevice { .. } => MailKind::DeviceNotice,
+            Self::AccountDeleted { .. } | Self::AccountRestored => MailKind::Notice,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod credentials;
+mod email_changes;
 mod handles;
 mod idempotency_keys;
 mod jobs;
