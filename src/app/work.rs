@@ -15,6 +15,7 @@ pub fn mail_settings(config: &Config) -> mail::Settings {
         from: config.mail.from.clone(),
         public_url: config.public_url.clone(),
         ui_url: config.ui_url.clone(),
+        templates: config.mail.templates.clone(),
     }
 }
 

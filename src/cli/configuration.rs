@@ -8,15 +8,17 @@ use clap::Subcommand;
 
 use super::failure::{Exit, Failure};
 use super::output;
+use crate::app::work;
 use crate::config::{self, Config, LoadOptions};
 use crate::domain::profile::ProfileSchema;
+use crate::mail::Mailer;
 
 /// `config show|check`
-#[derive(Clone, Copy, Subcommand)]
+
 pub(super) enum Configuration {
     /// Print the effective values as TOML, each with its origin; secrets are masked
     Show,
-    /// Print `ok`, or every fault; the profile schema is looked at too
+    /// Print `ok`, or every fault; the profile schema and the texts of mails are looked at too
     Check,
 }
 
@@ -27,7 +29,8 @@ pub(super) fn run(options: &LoadOptions, command: Configuration) -> Result<(), F
         // CFG-04: the configuration masks what is secret when it is read, not here.
         Configuration::Show => output::print(&config.show()),
         Configuration::Check => {
-            let lines = schema_faults(&config);
+            let mut lines = schema_faults(&config);
+            lines.extend(mail_faults(&config));
             if lines.is_empty() {
                 output::print("ok\n")
             } else {
@@ -35,6 +38,11 @@ pub(super) fn run(options: &LoadOptions, command: Configuration) -> Result<(), F
             }
         }
     }
+}
+
+fn mail_faults(config: &Config) -> Vec<String> {
+    let made = Mailer::new(&work::mail_settings(config));
+    made.err().map_or_else(Vec::new, |error| Failure::from(error).lines)
 }
 
 fn schema_faults(config: &Config) -> Vec<String> {

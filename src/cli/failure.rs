@@ -17,6 +17,7 @@ use crate::flows::life::LifeError;
 use crate::flows::roles::RoleError;
 use crate::flows::unique::Taken;
 use crate::flows::update::UpdateError;
+use crate::mail::SetupError;
 use crate::{Fault, FaultKind, telemetry};
 
 /// How a command ended; stable, because scripts compare it (CFG-11).
@@ -117,6 +118,18 @@ impl From<OpenError> for Failure {
             | OpenError::OtherMasterKey(_)
             | OpenError::Pending(_)
             | OpenError::TooOld(_) => Self::new(Exit::Config, error.to_string()),
+        }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Templates(faults) => Self {
+                code: Exit::Config,
+                lines: faults.iter().map(|fault| format!("mail.templates: {fault}")).collect(),
+            },
+            SetupError::Fault(fault) => fault.into(),
         }
     }
 }

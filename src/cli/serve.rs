@@ -28,12 +28,12 @@ use crate::mail::Mailer;
 pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let bound = front::bind(config)?;
+    let mailer = Arc::new(Mailer::new(&work::mail_settings(config))?);
     let app = tokio::select! {
         app = open(config) => app?,
         // Nothing is served yet: a start that waits for a database or a lock ends at the first signal.
         name = signals.next() => return Err(failed(format!("stopped by {name} while starting"))),
     };
-    let mailer = Arc::new(Mailer::new(&work::mail_settings(config))?);
     let front = bound.start(config, &app)?;
     let (public, admin) = (front.public.stopper(), front.admin.stopper());
     let addresses = (front.public.address(), front.admin.address());

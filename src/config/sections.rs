@@ -209,6 +209,8 @@ pub struct Mail {
     pub dir: PathBuf,
     /// Sender, as `lettre::message::Mailbox` parses it.
     pub from: String,
+    /// A folder of texts that stand in for the built-in ones.
+    pub templates: Option<PathBuf>,
 }
 
 /// `[jobs]`

@@ -112,22 +112,13 @@ impl Letter {
             Self::Invitation { .. } => MailKind::Invitation,
             Self::Reset { .. } => MailKind::Reset,
             Self::EmailChange { .. } => MailKind::EmailChange,
-            Self::AlreadyRegistered | Self::AddressHeld => MailKind::Attempt,
-            Self::EmailChangeRequested { .. }
-            | Self::EmailChanged
-            | Self::PasswordChanged
-            | Self::PasswordSet
-            | Self::NewDevice { .. }
-            | Self::AccountDeleted { .. }
-            | Self::AccountRestored => MailKind::Notice,
+            Self::AlreadyRegistered | Self::AddressHeld => MailKind::AttemptNotice,
+            Self::EmailChangeRequested { .. } => MailKind::CancelNotice,
+            Self::EmailChanged => MailKind::AddressNotice,
+            Self::PasswordChanged | Self::PasswordSet => MailKind::PasswordNotice,
+            Self::NewDevice { .. } => MailKind::DeviceNotice,
+            Self::AccountDeleted { .. } | Self::AccountRestored => MailKind::Notice,
         }
-    }
-}
-
-impl Letter {
-    /// Whether it still goes out once the account is deleted: it tells of just that.
-    pub fn is_for_deleted(&self) -> bool {
-        matches!(self, Self::AddressHeld | Self::AccountDeleted { .. })
     }
 }
 

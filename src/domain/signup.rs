@@ -34,6 +34,8 @@ pub struct MailPolicy {
 }
 
 /// The kinds of mails that are limited apart, so that none uses up another's allowance.
+///
+/// Each kind of notice is one: whoever signs up or signs in again and again must not silence what matters (EML-11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailKind {
     /// Proves a mailbox.
@@ -44,10 +46,18 @@ pub enum MailKind {
     Reset,
     /// Confirms a change of the address.
     EmailChange,
-    /// Tells what happened to the account.
+    /// Tells that the account was deleted or restored.
     Notice,
-    /// Tells of a try that anybody can make, so that nobody can use up the notices of what happened.
-    Attempt,
+    /// Tells of a new password.
+    PasswordNotice,
+    /// Tells that the address is to be changed, and how to cancel it.
+    CancelNotice,
+    /// Tells that the address was changed.
+    AddressNotice,
+    /// Tells of a login from a new device.
+    DeviceNotice,
+    /// Tells of a try that anybody can make.
+    AttemptNotice,
 }
 
 impl MailKind {
@@ -59,7 +69,11 @@ impl MailKind {
             Self::Reset => "reset",
             Self::EmailChange => "email_change",
             Self::Notice => "notice",
-            Self::Attempt => "attempt",
+            Self::PasswordNotice => "password_notice",
+            Self::CancelNotice => "cancel_notice",
+            Self::AddressNotice => "address_notice",
+            Self::DeviceNotice => "device_notice",
+            Self::AttemptNotice => "attempt_notice",
         }
     }
 }

@@ -1,31 +1,55 @@
 //! The job `mail`: renders one mail and hands it over. Safe to run twice: the message is named by the job.
 
+use serde_json::Value;
+
 use super::attempt::{NotDone, Shift};
-use crate::domain::ids::JobId;
 use crate::domain::job::{ClaimedJob, Letter, Mail};
 use crate::domain::user::{Status, User};
-use crate::mail::{Envelope, MailError};
+use crate::mail::{Envelope, Language, MailError};
 use crate::store::users;
 
 /// Sends one mail; the caller ends the job.
 pub(super) async fn run(shift: &Shift, job: &ClaimedJob, mail: &Mail) -> Result<(), NotDone> {
     let found = users::find(&mut shift.app.store.read().await?, mail.user_id).await?;
-    if found.is_none_or(|user| is_left_alone(&user, &mail.letter)) {
-        skip(job.id);
+    if !is_due(&mail.letter, found.as_ref()) {
+        tracing::info!(job.id = %job.id, "no mail: the account was deleted while it waited");
         return Ok(());
     }
+    let language = Language::of(found.as_ref().and_then(locale));
     let envelope = Envelope { id: job.id, attempt: job.attempts, made_at: job.created_at };
-    shift.mailer.send(envelope, mail).await.map_err(|error| match error {
+    shift.mailer.send(envelope, language, mail).await.map_err(|error| match error {
         MailError::Unsendable(_) => NotDone::Never(error.to_string()),
         MailError::NotTaken(_) => NotDone::Later(error.to_string()),
     })
 }
 
-/// Of a deleted account its owner is told just that, and whoever is erased is told nothing more.
-fn is_left_alone(user: &User, letter: &Letter) -> bool {
-    user.erased_at.is_some() || (user.status() == Status::Deleted && !letter.is_for_deleted())
+/// The user's language, as they or the client that made the account said it.
+fn locale(user: &User) -> Option<&str> {
+    user.profile.get("locale").and_then(Value::as_str)
 }
 
-fn skip(job: JobId) {
-    tracing::info!(job.id = %job, "no mail: the account was deleted while it waited");
+/// Whether a letter still makes sense, given what became of its account while it waited.
+///
+/// What has happened is told even if the account was deleted after it: who takes an account over and deletes it must not
+/// silence its notices. What asks for something or is no longer true is not. An erased account gets the last word only.
+fn is_due(letter: &Letter, user: Option<&User>) -> bool {
+    let (is_deleted, is_erased) = match user {
+        Some(user) => (user.status() == Status::Deleted, user.erased_at.is_some()),
+        None => (true, true),
+    };
+    match letter {
+        Letter::AccountDeleted { .. } => true,
+        Letter::EmailChanged
+        | Letter::PasswordChanged
+        | Letter::PasswordSet
+        | Letter::NewDevice { .. }
+        | Letter::AddressHeld => !is_erased,
+        Letter::Verify { .. }
+        | Letter::Reset { .. }
+        | Letter::EmailChange { .. }
+        | Letter::EmailChangeRequested { .. }
+        | Letter::Invitation { .. }
+        | Letter::AlreadyRegistered
+        | Letter::AccountRestored => !is_deleted,
+    }
 }

@@ -41,6 +41,7 @@ impl Office {
             from: "no-reply@example.org".into(),
             public_url: "https://id.example.org".into(),
             ui_url: "https://id.example.org".into(),
+            templates: None,
         };
         Self { app, mailer: Arc::new(Mailer::new(&settings).unwrap()), folder }
     }

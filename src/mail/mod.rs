@@ -3,9 +3,14 @@
 //! A mail is a function of its job: a second attempt hands over the same bytes under the same Message-ID.
 //! Links are built from the configuration only (EML-01). When and how often is tried is told by `jobs`.
 
+mod catalogue;
+mod language;
 mod letters;
 mod message;
 mod outbox;
+mod samples;
+mod texts;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +24,9 @@ use crate::Fault;
 use crate::domain::ids::JobId;
 use crate::domain::job::Mail;
 use crate::domain::time::Timestamp;
-use letters::Letters;
+pub use language::Language;
+use letters::{Content, Letters};
+pub use texts::TemplateFault;
 
 /// How mails leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +51,23 @@ pub struct Settings {
     pub public_url: String,
     /// The site that links lead to, without a final slash.
     pub ui_url: String,
+    /// A folder whose files stand in for the built-in texts.
+    pub templates: Option<PathBuf>,
+}
+
+/// Why no mailer can be made of what an operator wrote.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The texts in the folder of templates.
+    #[error("mail.templates: {}", list(.0))]
+    Templates(Vec<TemplateFault>),
+    /// A value that the configuration should not have let pass.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+}
+
+fn list(faults: &[TemplateFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The job that a mail is made by: what it is named after.
@@ -79,20 +103,28 @@ pub struct Mailer {
 
 impl Mailer {
     /// A mailer that is ready to send; nothing is written yet.
-    pub fn new(settings: &Settings) -> Result<Self, Fault> {
+    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
         let url = url::Url::parse(&settings.public_url).map_err(Fault::internal)?;
         let host = url.host_str().ok_or_else(|| Fault::internal("public_url names no host"))?;
+        let urls = (settings.public_url.as_str(), settings.ui_url.as_str());
+        let letters = Letters::load(settings.templates.as_deref(), host, urls);
+        let letters = letters.map_err(SetupError::Templates)?;
         Ok(Self {
             transport: settings.transport.clone(),
             from: settings.from.parse().map_err(Fault::internal)?,
             host: host.to_owned(),
-            letters: Letters::new(settings, host)?,
+            letters,
         })
     }
 
     /// Hands one mail over. Safe to repeat: the same file is replaced with the same content.
-    pub async fn send(&self, envelope: Envelope, mail: &Mail) -> Result<(), MailError> {
-        let raw = self.compose(envelope, mail).map_err(MailError::Unsendable)?;
+    pub async fn send(
+        &self,
+        envelope: Envelope,
+        language: Language,
+        mail: &Mail,
+    ) -> Result<(), MailError> {
+        let raw = self.compose(envelope, language, mail).map_err(MailError::Unsendable)?;
         match &self.transport {
             Transport::Off => {
                 tracing::info!(job.id = %envelope.id, job.kind = "mail", "no mail: mail.transport is off");
@@ -111,8 +143,14 @@ impl Mailer {
     }
 
     /// The whole message.
-    fn compose(&self, envelope: Envelope, mail: &Mail) -> Result<Vec<u8>, Fault> {
-        let rendered = self.letters.render(&mail.letter)?;
+    fn compose(
+        &self,
+        envelope: Envelope,
+        language: Language,
+        mail: &Mail,
+    ) -> Result<Vec<u8>, Fault> {
+        let rendered = self.letters.render(language, Content::Letter(&mail.letter));
+        let rendered = rendered.map_err(|fault| Fault::internal(fault.to_string()))?;
         let message_id = format!("<{}@{}>", envelope.id, self.host);
         message::build(envelope, message_id, (&self.from, &mail.to), rendered)
     }

@@ -7,9 +7,8 @@ use std::process::Command;
 
 use uuid::Uuid;
 
-use super::letters::in_words;
 use super::message::address;
-use super::{Envelope, MailError, Mailer, Settings, Transport};
+use super::{Envelope, Language, MailError, Mailer, Settings, Transport};
 use crate::domain::ids::{JobId, UserId};
 use crate::domain::job::{Letter, Mail};
 use crate::domain::time::Timestamp;
@@ -22,6 +21,7 @@ fn settings(transport: Transport) -> Settings {
         from: "Example Accounts <no-reply@example.org>".into(),
         public_url: "https://id.example.org".into(),
         ui_url: "https://app.example.org/account".into(),
+        templates: None,
     }
 }
 
@@ -44,7 +44,7 @@ fn verify(to: &str) -> Mail {
 
 fn composed(mail: &Mail) -> String {
     let mailer = Mailer::new(&settings(Transport::Off)).unwrap();
-    String::from_utf8(mailer.compose(envelope(1), mail).unwrap()).unwrap()
+    String::from_utf8(mailer.compose(envelope(1), Language::English, mail).unwrap()).unwrap()
 }
 
 /// The header of a message, one line an entry.
@@ -88,7 +88,7 @@ fn the_verification_mail_reads_well_and_has_its_link_whole_on_a_line() {
     with your address unless you confirm it.
 
     For developers: the token is what follows "#token=" in the link, and this call takes it:
-    POST https://id.example.org/v1/email/verify with {"token": "...", "password": "..."}
+    POST https://id.example.org/v1/email/verify {"token": "...", "password": "..."}
 
     --01900000000070008000000000000001
     "##);
@@ -107,14 +107,16 @@ fn the_verification_mail_reads_well_and_has_its_link_whole_on_a_line() {
     <main style="max-width: 36em; margin: 0 auto">
     <h1 style="margin: 0 0 16px; font-size: 22px; line-height: 1.3">Confirm your e-mail address</h1>
     <p>Hello,</p>
-    <p>Somebody signed up with this e-mail address at the account service at <strong>id.example.org</strong>.
-    If it was you, confirm the address:</p>
+    <p>Somebody signed up with this e-mail address at the account service at
+    id.example.org. If it was you, confirm the address here:</p>
     <p><a href="https:&#x2f;&#x2f;app.example.org&#x2f;account&#x2f;verify#token=pcv_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" style="color: #0b57d0; font-weight: 600">Confirm this address</a></p>
-    <p>The link works once, within 24 hours. You will be asked for the password that you signed up with.</p>
-    <p>If it was not you, there is nothing to do: nobody can use an account with your address unless you confirm it.</p>
+    <p>The link works once, within 24 hours. You will be asked for the
+    password that you signed up with.</p>
+    <p>If it was not you, there is nothing to do: nobody can use an account
+    with your address unless you confirm it.</p>
     <hr style="margin: 24px 0; border: 0; border-top: 1px solid #c4c4c4">
-    <p style="color: #595959; font-size: 14px">For developers: the token is what follows <code>#token=</code> in the link, and this call takes it:
-    <code>POST https:&#x2f;&#x2f;id.example.org/v1/email/verify</code> with <code>{"token": "&hellip;", "password": "&hellip;"}</code></p>
+    <p style="color: #595959; font-size: 14px">For developers: the token is what follows &quot;#token=&quot; in the link, and this call takes it:
+    <code>POST https:&#x2f;&#x2f;id.example.org&#x2f;v1&#x2f;email&#x2f;verify {&quot;token&quot;: &quot;...&quot;, &quot;password&quot;: &quot;...&quot;}</code></p>
     </main>
     </body>
     </html>
@@ -135,9 +137,9 @@ fn eml_08_the_notice_to_an_owner_holds_no_token_and_no_link() {
 
     Hello,
 
-    Somebody tried to sign up with this e-mail address at the account
-    service at id.example.org. It already has an account there, so
-    nothing was made and nothing was changed.
+    Somebody tried to use this e-mail address for an account at the account
+    service at id.example.org. It already has an account there, so nothing
+    was made and nothing was changed.
 
     If it was you, sign in with the password of that account.
 
@@ -159,10 +161,12 @@ fn eml_08_the_notice_to_an_owner_holds_no_token_and_no_link() {
     <main style="max-width: 36em; margin: 0 auto">
     <h1 style="margin: 0 0 16px; font-size: 22px; line-height: 1.3">You already have an account</h1>
     <p>Hello,</p>
-    <p>Somebody tried to sign up with this e-mail address at the account service at <strong>id.example.org</strong>.
-    It already has an account there, so nothing was made and nothing was changed.</p>
+    <p>Somebody tried to use this e-mail address for an account at the account
+    service at id.example.org. It already has an account there, so nothing
+    was made and nothing was changed.</p>
     <p>If it was you, sign in with the password of that account.</p>
-    <p>If it was not you, there is nothing to do: your account and your password are as they were.</p>
+    <p>If it was not you, there is nothing to do: your account and your
+    password are as they were.</p>
     </main>
     </body>
     </html>
@@ -195,7 +199,7 @@ fn eml_14_no_address_breaks_out_of_its_header() {
         "",
     ];
     for to in refused {
-        let answer = mailer.compose(envelope(1), &verify(to));
+        let answer = mailer.compose(envelope(1), Language::English, &verify(to));
         assert!(answer.is_err(), "{to:?}");
         assert!(!format!("{answer:?}").contains("ann"), "the fault tells the address");
     }
@@ -224,7 +228,7 @@ fn whatever_is_an_address_here_is_one_for_the_mail_library() {
 fn a_sender_with_a_name_beyond_ascii_is_encoded() {
     let from = "Konten f\u{fc}r alle <no-reply@example.org>".to_owned();
     let mailer = Mailer::new(&Settings { from, ..settings(Transport::Off) }).unwrap();
-    let raw = mailer.compose(envelope(1), &verify("ann@example.org")).unwrap();
+    let raw = mailer.compose(envelope(1), Language::English, &verify("ann@example.org")).unwrap();
     let head = head(str::from_utf8(&raw).unwrap());
     assert!(head.iter().all(|line| line.is_ascii()), "{head:?}");
     assert!(head.iter().any(|line| line.starts_with("From: ") && line.contains("no-reply@")));
@@ -238,30 +242,15 @@ fn message_ids_hold_the_host_without_port() {
         ("https://a-very-long-name-of-a-host.in-a-deep-tree-of-domains.example.org", ""),
     ] {
         let all = Settings { public_url: public_url.into(), ..settings(Transport::Off) };
-        let raw = Mailer::new(&all).unwrap().compose(envelope(1), &verify("ann@example.org"));
+        let raw = Mailer::new(&all).unwrap().compose(
+            envelope(1),
+            Language::English,
+            &verify("ann@example.org"),
+        );
         let raw = String::from_utf8(raw.unwrap()).unwrap();
         let host = if host.is_empty() { &public_url["https://".len()..] } else { host };
         let expected = format!("Message-ID: <{}@{host}>", envelope(1).id);
         assert!(head(&raw).contains(&expected), "{:?}", head(&raw));
-    }
-}
-
-#[test]
-fn spans_are_told_in_words() {
-    let told = [
-        (1, "1 second"),
-        (90, "90 seconds"),
-        (60, "1 minute"),
-        (3600, "1 hour"),
-        (5400, "90 minutes"),
-        (86_400, "24 hours"),
-        (90_061, "25 hours"),
-        (172_800, "2 days"),
-        (2_592_000, "30 days"),
-        (0, "0 seconds"),
-    ];
-    for (seconds, words) in told {
-        assert_eq!(in_words(seconds), words);
     }
 }
 
@@ -270,12 +259,12 @@ async fn a_second_attempt_replaces_the_file_with_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("deep/outbox");
     let mailer = mailer(&dir);
-    mailer.send(envelope(1), &verify("ann@example.org")).await.unwrap();
+    mailer.send(envelope(1), Language::English, &verify("ann@example.org")).await.unwrap();
     let file = dir.join(format!("{}.eml", envelope(1).id));
     let first = fs::read(&file).unwrap();
     // What a process that was killed in its second attempt leaves.
     fs::write(dir.join(format!(".{}.2.tmp", envelope(1).id)), TOKEN).unwrap();
-    mailer.send(envelope(3), &verify("ann@example.org")).await.unwrap();
+    mailer.send(envelope(3), Language::English, &verify("ann@example.org")).await.unwrap();
     assert_eq!(fs::read(&file).unwrap(), first);
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no draft is left");
 }
@@ -289,7 +278,7 @@ async fn a_draft_that_is_a_link_is_not_followed() {
     for name in [format!(".{}.1.tmp", envelope(1).id), format!("{}.eml", envelope(1).id)] {
         std::os::unix::fs::symlink(&victim, dir.join(name)).unwrap();
     }
-    mailer(&dir).send(envelope(1), &verify("ann@example.org")).await.unwrap();
+    mailer(&dir).send(envelope(1), Language::English, &verify("ann@example.org")).await.unwrap();
     assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
 }
 
@@ -298,7 +287,10 @@ async fn a_folder_that_is_none_is_told_without_address_or_token() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("outbox");
     fs::write(&dir, "a file").unwrap();
-    let error = mailer(&dir).send(envelope(1), &verify("ann@example.org")).await.unwrap_err();
+    let error = mailer(&dir)
+        .send(envelope(1), Language::English, &verify("ann@example.org"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, MailError::NotTaken(_)));
     assert_eq!(error.to_string(), "the mail file cannot be written: File exists (os error 17)");
 }
@@ -306,8 +298,9 @@ async fn a_folder_that_is_none_is_told_without_address_or_token() {
 #[tokio::test]
 async fn with_the_transport_off_nothing_is_written() {
     let mailer = Mailer::new(&settings(Transport::Off)).unwrap();
-    mailer.send(envelope(1), &verify("ann@example.org")).await.unwrap();
-    let error = mailer.send(envelope(1), &verify("no address")).await.unwrap_err();
+    mailer.send(envelope(1), Language::English, &verify("ann@example.org")).await.unwrap();
+    let error =
+        mailer.send(envelope(1), Language::English, &verify("no address")).await.unwrap_err();
     assert!(matches!(error, MailError::Unsendable(_)));
 }
 
@@ -315,7 +308,7 @@ async fn with_the_transport_off_nothing_is_written() {
 async fn files_are_0600_in_0700() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("outbox");
-    mailer(&dir).send(envelope(1), &verify("ann@example.org")).await.unwrap();
+    mailer(&dir).send(envelope(1), Language::English, &verify("ann@example.org")).await.unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(&dir), 0o700);
     assert_eq!(mode(&dir.join(format!("{}.eml", envelope(1).id))), 0o600);

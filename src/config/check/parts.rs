@@ -175,6 +175,10 @@ pub(super) fn mail(reader: &mut Reader, data_dir: Option<&Path>) -> Option<Mail>
     let from = reader.parsed("mail.from", expected, |text| {
         text.parse::<Mailbox>().ok().map(|_| text.to_owned())
     });
+    let templates = reader.parsed("mail.templates", "expected a folder", |text| match text {
+        "" => Some(None),
+        path => Path::new(path).is_dir().then(|| Some(PathBuf::from(path))),
+    });
     let dir = match dir? {
         unset if unset.is_empty() => {
             let dir = data_dir?.join("outbox");
@@ -183,7 +187,7 @@ pub(super) fn mail(reader: &mut Reader, data_dir: Option<&Path>) -> Option<Mail>
         }
         named => PathBuf::from(named),
     };
-    Some(Mail { transport: transport?, dir, from: from? })
+    Some(Mail { transport: transport?, dir, from: from?, templates: templates? })
 }
 
 pub(super) fn jobs(reader: &mut Reader) -> Option<Jobs> {

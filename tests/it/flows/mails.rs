@@ -57,7 +57,7 @@ on_every_backend! {
         for _ in 0..4 {
             app.sign_up(&ann).await.unwrap();
         }
-        assert_eq!(mails_of(&app, "ann@example.org", MailKind::Attempt).await, 2);
+        assert_eq!(mails_of(&app, "ann@example.org", MailKind::AttemptNotice).await, 2);
         assert_eq!(mails_of(&app, "ann@example.org", MailKind::Verification).await, 1);
         // Nor does one mailbox use up another's.
         app.sign_up(&Person::new("ben@example.org")).await.unwrap();

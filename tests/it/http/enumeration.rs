@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{PASSWORD, register};
-use crate::support::app::Person;
+use portcullis::domain::job::Letter;
+
+use crate::support::app::{Person, change_token, reset_token};
 use crate::support::clients::Answer;
 use crate::support::serve::Served;
 
@@ -128,8 +130,9 @@ on_every_backend! {
         assert_eq!(login(&served, "active@example.org", PASSWORD).await.0.0, 200);
         let taken = login(&served, "active@example.org", "another-Kiesel-58-laterne").await;
         assert_eq!(taken.0.0, 401);
+        // EML-11: the login above was from a new device.
         // The owner gets one notice without a token, of a deleted account too; a suspended one gets none.
-        for (name, mails, tokens) in [("active", 2, 1), ("suspended", 1, 1), ("deleted", 2, 1)] {
+        for (name, mails, tokens) in [("active", 3, 1), ("suspended", 1, 1), ("deleted", 2, 1)] {
             let email = format!("{name}@example.org");
             assert_eq!(served.app.mails_to(&email).await.len(), mails, "{name}");
             assert_eq!(served.app.tokens_mailed_to(&email).await.len(), tokens, "{name}");
@@ -154,6 +157,95 @@ on_every_backend! {
             assert_eq!(told(&served, "/v1/email/resend", body).await, first, "{name}");
             assert_eq!(served.app.database.count(waiting).await, jobs, "{name}");
         }
+    }
+
+    async fn enu_05_a_forgotten_password_is_the_same_for_every_address(db: TestDatabase) {
+        let served = Served::start(db).await;
+        people(&served).await;
+        let rows = "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM one_time_tokens)
+                         + (SELECT count(*) FROM mail_allowances) + (SELECT count(*) FROM events)";
+        let first = told(&served, "/v1/password/forgot", json!({ "email": "nobody@example.org" })).await;
+        assert_eq!((first.0.0, first.0.2.as_str()), (202, r#"{"status":"accepted"}"#));
+        assert_eq!(first.1, (0, 0));
+        let mut count = served.app.database.count(rows).await;
+        for name in ["unverified", "active", "suspended", "deleted", "bare", "passwordless"] {
+            let body = json!({ "email": format!("{name}@example.org") });
+            assert_eq!(told(&served, "/v1/password/forgot", body.clone()).await, first, "{name}");
+            count += 1;
+            assert_eq!(served.app.database.count(rows).await, count, "{name}: one row");
+            // Again: one look-up waits for an address, whoever has it.
+            assert_eq!(told(&served, "/v1/password/forgot", body).await, first, "{name}");
+            assert_eq!(served.app.database.count(rows).await, count, "{name}");
+        }
+        // ENU-06: no mail can be delivered, and nobody is told.
+        served.app.run_look_ups().await;
+        for (name, tokens) in [("unverified", 1), ("active", 1), ("passwordless", 1), ("suspended", 0), ("deleted", 0)] {
+            let mailed = served.app.tokens_of(&format!("{name}@example.org"), reset_token).await;
+            assert_eq!(mailed.len(), tokens, "{name}");
+        }
+        let again = told(&served, "/v1/password/forgot", json!({ "email": "active@example.org" })).await;
+        assert_eq!(again, first);
+    }
+
+    async fn enu_05_beyond_ten_thousand_look_ups_every_address_waits(db: TestDatabase) {
+        let served = Served::start(db).await;
+        register(&served, "ann@example.org").await;
+        let ask = |email: &'static str| {
+            let client = served.anyone().expecting_faults();
+            async move { client.post("/v1/password/forgot", json!({ "email": email })).await }
+        };
+        assert_eq!(ask("nobody@example.org").await.status, 202);
+        let filled = served.app.database.execute((
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+             INSERT INTO jobs (id, kind, priority, state, attempts, created_at, due_at)
+             SELECT randomblob(16), CASE WHEN i % 2 = 0 THEN kind ELSE 'resend_verification' END, priority,
+                    state, attempts, created_at, due_at FROM jobs, n WHERE kind = 'forgot_password'",
+            "INSERT INTO jobs (id, kind, priority, state, attempts, created_at, due_at)
+             SELECT gen_random_uuid(), CASE WHEN i % 2 = 0 THEN kind ELSE 'resend_verification' END, priority,
+                    state, attempts, created_at, due_at
+             FROM jobs, generate_series(1, 9999) AS i WHERE kind = 'forgot_password'",
+        ));
+        assert_eq!(filled.await, 9_999);
+        for email in ["nobody@example.org", "ann@example.org", "new@example.org"] {
+            assert_eq!(ask(email).await.outcome(), (503, "overloaded"), "{email}");
+        }
+        let resend = served.anyone().expecting_faults();
+        let resend = resend.post("/v1/email/resend", json!({ "email": "ann@example.org" })).await;
+        assert_eq!(resend.outcome(), (503, "overloaded"), "in all");
+    }
+
+    async fn enu_08_a_taken_address_is_asked_for_like_a_free_one(db: TestDatabase) {
+        let served = Served::start_with(db, &[("LIMITS__ENABLED", "false")]).await;
+        people(&served).await;
+        let ann = register(&served, "ann@example.org").await;
+        let ask = |email: String| {
+            let client = served.user(&ann);
+            let stats = || served.app.app.hasher.stats().hashed_total;
+            async move {
+                let before = stats();
+                let ask = client.ask("POST", "/v1/me/email").header("x-request-id", "the-same");
+                let answer = ask.json(&json!({ "email": email, "password": PASSWORD })).send().await;
+                (answer.lasting(), stats() - before)
+            }
+        };
+        let counts = "SELECT (SELECT count(*) FROM jobs) * 1000000 + (SELECT count(*) FROM events) * 10000
+                           + (SELECT count(*) FROM one_time_tokens) * 100 + (SELECT count(*) FROM email_changes)";
+        let mut told = Vec::new();
+        for email in ["free@example.net", "active@example.org"] {
+            let before = served.app.database.count(counts).await;
+            let answer = ask(email.to_owned()).await;
+            told.push((answer, served.app.database.count(counts).await - before));
+        }
+        assert_eq!(told[0].0, told[1].0);
+        assert_eq!(told[0].0.1, 1, "one hash");
+        // The first asked made two tokens and a wish, the second replaced them; the rest is the same.
+        assert_eq!(told[0].1 - 201, told[1].1);
+        for name in ["unverified", "suspended", "deleted"] {
+            assert_eq!(ask(format!("{name}@example.org")).await.0, told[0].0.0, "{name}");
+        }
+        let letters = served.app.mails_to("active@example.org").await;
+        assert!(matches!(letters.last(), Some(Letter::AlreadyRegistered)));
+        assert!(served.app.tokens_of("active@example.org", change_token).await.is_empty());
     }
 
     async fn enu_12_a_name_tells_nothing_of_an_address(db: TestDatabase) {

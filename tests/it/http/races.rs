@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{PASSWORD, register};
-use crate::support::app::Person;
+use crate::support::app::{Person, cancel_token, change_token};
 use crate::support::clients::{Answer, Client};
 use crate::support::serve::Served;
 
@@ -69,6 +69,56 @@ on_every_backend! {
             let sessions = i64::try_from(round + 1).unwrap();
             assert_eq!(served.app.database.count("SELECT count(*) FROM sessions").await, sessions);
         }
+        served.app.assert_invariants().await;
+    }
+
+    async fn eml_04_fifty_resets_at_once_spend_a_token_once(db: TestDatabase) {
+        let served = Served::start(db).await;
+        let second = served.another().await;
+        let clients = [served.anyone(), second.anyone()];
+        register(&served, "ann@example.org").await;
+        let token = served.app.forgotten("ann@example.org").await.unwrap();
+        let body = json!({ "token": token, "password": "another-Kiesel-58-laterne" });
+        let answers = fifty(&clients, "/v1/password/reset", &body).await;
+        assert_eq!(with_status(&answers, 204).len(), 1);
+        let refused: Vec<_> = answers.iter().filter(|one| one.outcome() == (422, "token_invalid")).collect();
+        assert_eq!(refused.len(), AT_ONCE - 1);
+        let resets = "SELECT count(*) FROM events WHERE action = 'password.reset'";
+        assert_eq!(served.app.database.count(resets).await, 1);
+        served.app.assert_invariants().await;
+    }
+
+    async fn eml_12_a_change_of_the_address_is_confirmed_or_cancelled_once(db: TestDatabase) {
+        let served = Served::start(db).await;
+        let second = served.another().await;
+        for round in 0..ROUNDS {
+            let (old, new) = (format!("ann{round}@example.org"), format!("ann{round}@example.net"));
+            let tokens = register(&served, &old).await;
+            let wish = json!({ "email": new, "password": PASSWORD });
+            assert_eq!(served.user(&tokens).post("/v1/me/email", wish).await.status, 202);
+            let confirm = served.app.tokens_of(&new, change_token).await.pop().unwrap();
+            let cancel = served.app.tokens_of(&old, cancel_token).await.pop().unwrap();
+            let confirm = json!({ "token": confirm, "password": PASSWORD });
+            let cancel = json!({ "token": cancel });
+            let turns = (0..12).map(|n| {
+                let client = if n % 2 == 0 { served.anyone() } else { second.anyone() };
+                let (path, body) = match n % 3 {
+                    0 => ("/v1/email/change/cancel", cancel.clone()),
+                    _ => ("/v1/email/change/confirm", confirm.clone()),
+                };
+                async move { (path, client.post(path, body).await) }
+            });
+            let answers = join_all(turns).await;
+            let won: Vec<_> = answers.iter().filter(|(_, answer)| answer.status == 204).collect();
+            assert_eq!(won.len(), 1, "{answers:?}");
+            for (_, answer) in answers.iter().filter(|(_, answer)| answer.status != 204) {
+                assert_eq!(answer.outcome(), (422, "token_invalid"));
+            }
+            let is_moved = won[0].0.ends_with("confirm");
+            let address = served.user(&tokens).get("/v1/me").await.text_of("email");
+            assert_eq!(address, if is_moved { new } else { old });
+        }
+        assert_eq!(served.app.database.count("SELECT count(*) FROM email_changes").await, 0);
         served.app.assert_invariants().await;
     }
 

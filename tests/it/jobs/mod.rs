@@ -40,6 +40,7 @@ impl Outbox {
             from: "no-reply@example.org".into(),
             public_url: "https://id.example.org".into(),
             ui_url: "https://app.example.org".into(),
+            templates: None,
         };
         Self { dir, mailer: Arc::new(Mailer::new(&settings).unwrap()), _folder: folder }
     }

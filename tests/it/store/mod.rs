@@ -3,6 +3,7 @@
 mod chain;
 mod conflicts;
 mod credentials;
+mod email_changes;
 mod handles;
 mod idempotency_keys;
 mod jobs;

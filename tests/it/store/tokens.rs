@@ -94,6 +94,7 @@ on_every_backend! {
             let token = NewOneTimeToken {
                 user_id: UserId(uuid::Uuid::from_u128(n)),
                 expires_at: after(if n == 4 { 101 } else { 100 }),
+        credential_set_at: None,
                 ..verification(u8::try_from(n).unwrap())
             };
             store.write(token, |tx, token| Box::pin(one_time_tokens::replace(tx, token))).await.unwrap();

@@ -11,7 +11,7 @@ use portcullis::app::open::{Means, OpenError};
 use portcullis::clock::Clock;
 use portcullis::config::{self, Config, LoadOptions};
 use portcullis::crypto::seal::Place;
-use portcullis::domain::email::EmailAddress;
+use portcullis::domain::email::{CanonicalEmail, EmailAddress};
 use portcullis::domain::event::Actor;
 use portcullis::domain::identifier::LoginIdentifier;
 use portcullis::domain::job::{Letter, Mail, Task};
@@ -19,12 +19,15 @@ use portcullis::domain::session::{Origin, SignedIn};
 use portcullis::domain::user::User;
 use portcullis::domain::username::Username;
 use portcullis::flows::authenticate::{self, AuthenticateError};
+use portcullis::flows::forgot;
 use portcullis::flows::keys;
 use portcullis::flows::login::{self, Attempt, LoginError};
 use portcullis::flows::refresh::{self, RefreshError};
 use portcullis::flows::signup::{self, Signup, SignupError};
 use portcullis::flows::tokens::Tokens;
 use portcullis::flows::verify_email::{self, Proof, Verified, VerifyError};
+use portcullis::jobs;
+use portcullis::mail::{self, Mailer};
 use portcullis::store::users;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -196,9 +199,65 @@ impl TestApp {
         tokens.collect()
     }
 
+    /// Works off the look-ups that wait; a mail that they make is not delivered, and stays to be read.
+    pub(crate) async fn run_look_ups(&self) {
+        let blocker = self.folder.path().join("no-folder");
+        std::fs::write(&blocker, "").unwrap();
+        let settings = mail::Settings {
+            transport: mail::Transport::File { dir: blocker.join("outbox") },
+            from: "no-reply@example.org".into(),
+            public_url: "https://id.example.org".into(),
+            ui_url: "https://app.example.org".into(),
+            templates: None,
+        };
+        let mailer = Arc::new(Mailer::new(&settings).unwrap());
+        jobs::run_due(&self.app, &mailer).await.unwrap();
+    }
+
+    /// The tokens of the mails to this address whose letters are of this form, oldest first.
+    pub(crate) async fn tokens_of(
+        &self,
+        email: &str,
+        form: fn(Letter) -> Option<String>,
+    ) -> Vec<String> {
+        self.mails_to(email).await.into_iter().filter_map(form).collect()
+    }
+
+    /// The newest reset token that was mailed to this address, after somebody asked for one.
+    pub(crate) async fn forgotten(&self, email: &str) -> Option<String> {
+        let asked = CanonicalEmail::parse(email).unwrap();
+        forgot::forgot(&self.app, asked, Origin::default()).await.unwrap();
+        self.run_look_ups().await;
+        self.tokens_of(email, reset_token).await.pop()
+    }
+
     /// Asserts what is always true of the database.
     pub(crate) async fn assert_invariants(&self) {
         assert_invariants(&self.database).await;
+    }
+}
+
+/// The token of a letter that resets a password.
+pub(crate) fn reset_token(letter: Letter) -> Option<String> {
+    match letter {
+        Letter::Reset { token, .. } => Some(token),
+        _ => None,
+    }
+}
+
+/// The token of a letter that confirms a change of the address.
+pub(crate) fn change_token(letter: Letter) -> Option<String> {
+    match letter {
+        Letter::EmailChange { token, .. } => Some(token),
+        _ => None,
+    }
+}
+
+/// The token of a letter that cancels a change of the address.
+pub(crate) fn cancel_token(letter: Letter) -> Option<String> {
+    match letter {
+        Letter::EmailChangeRequested { token, .. } => Some(token),
+        _ => None,
     }
 }
 
