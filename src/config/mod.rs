@@ -24,7 +24,8 @@ use secrecy::SecretString;
 pub use report::{ConfigFault, Report};
 pub use sections::{
     Accounts, Admin, Environment, Http, Jobs, Limits, Mail, MailTransport, MasterKeySource,
-    Migrate, Password, Profile, Signup, Store, StoreUrl, Telemetry, Token, TokenAlgorithm,
+    Migrate, Password, Profile, Signup, Smtp, SmtpTls, Store, StoreUrl, Telemetry, Token,
+    TokenAlgorithm,
 };
 
 /// A configuration that holds.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::attempt::{NotDone, Shift};
 use crate::domain::job::{ClaimedJob, Letter, Mail};
 use crate::domain::user::{Status, User};
-use crate::mail::{Envelope, Language, MailError};
+use crate::mail::{Envelope, Language};
 use crate::store::users;
 
 /// Sends one mail; the caller ends the job.
@@ -17,10 +17,11 @@ pub(super) async fn run(shift: &Shift, job: &ClaimedJob, mail: &Mail) -> Result<
     }
     let language = Language::of(found.as_ref().and_then(locale));
     let envelope = Envelope { id: job.id, attempt: job.attempts, made_at: job.created_at };
-    shift.mailer.send(envelope, language, mail).await.map_err(|error| match error {
-        MailError::Unsendable(_) => NotDone::Never(error.to_string()),
-        MailError::NotTaken(_) => NotDone::Later(error.to_string()),
-    })
+    match shift.mailer.send(envelope, language, mail).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_final() => Err(NotDone::Never(error.to_string())),
+        Err(error) => Err(NotDone::Later(error.to_string())),
+    }
 }
 
 /// The user's language, as they or the client that made the account said it.

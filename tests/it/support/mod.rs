@@ -13,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod rows;
 pub(crate) mod serve;
+pub(crate) mod smtp;
 
 /// Makes `name::sqlite` and `name::postgres` of one body that is handed a migrated [`database::TestDatabase`].
 ///
