@@ -30,6 +30,7 @@ fn smtp_settings(smtp: &Smtp) -> SmtpSettings {
         },
         login: smtp.login.clone(),
         ca_file: smtp.ca_file.clone(),
+        patience: SmtpSettings::PATIENCE,
     }
 }
 

@@ -8,6 +8,7 @@ mod ask;
 mod configuration;
 mod failure;
 mod keys;
+mod mail;
 mod migrate;
 mod openapi;
 mod operator;
@@ -57,6 +58,9 @@ enum Command {
     /// Manage the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Send a test mail, and look at what mails say
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Look at the configuration
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -98,6 +102,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate(migrate) => migrate::run(&quiet(&options())?, &migrate).await,
         Command::Users(users) => Box::pin(users::run(&quiet(&options())?, users)).await,
         Command::Keys(keys) => Box::pin(keys::run(&quiet(&options())?, keys)).await,
+        Command::Mail(mail) => Box::pin(mail::run(&quiet(&options())?, mail)).await,
         Command::Config(command) => configuration::run(&options(), command),
         Command::Openapi(openapi) => openapi::run(&openapi),
     }

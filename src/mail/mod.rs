@@ -30,6 +30,7 @@ use crate::domain::time::Timestamp;
 pub use language::Language;
 use letters::{Content, Letters};
 use message::Encoding;
+pub use samples::letter_names;
 use smtp::Server;
 pub use smtp::{Failure, Security, SmtpSettings};
 pub use texts::TemplateFault;
@@ -128,6 +129,17 @@ pub enum Handed {
     Dropped,
 }
 
+/// What of a letter is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preview {
+    /// The subject, an empty line, the text part.
+    Text,
+    /// The HTML part.
+    Html,
+    /// The message as it would be sent, to `ann@example.org`.
+    Message,
+}
+
 /// The way out, ready to be used.
 enum Way {
     Smtp(Box<Server>),
@@ -181,6 +193,31 @@ impl Mailer {
         to: &str,
     ) -> Result<Handed, MailError> {
         self.hand_over(envelope, (language, Content::Test), to).await
+    }
+
+    /// A letter with made-up values; `name` is one of [`letter_names`].
+    pub fn preview(
+        &self,
+        envelope: Envelope,
+        language: Language,
+        name: &str,
+        preview: Preview,
+    ) -> Result<String, Fault> {
+        let letter = samples::named(name);
+        let content = letter.as_ref().map_or(Content::Test, Content::Letter);
+        if preview == Preview::Message {
+            let to = message::address("ann@example.org")?;
+            let raw = self.compose(envelope, (language, content), (&to, Encoding::Plain))?;
+            return String::from_utf8(raw).map_err(Fault::internal);
+        }
+        let rendered = self.letters.render(language, content);
+        let rendered = rendered.map_err(|fault| Fault::internal(fault.to_string()))?;
+        Ok(match preview {
+            Preview::Html => rendered.html,
+            Preview::Text | Preview::Message => {
+                format!("Subject: {}\n\n{}", rendered.subject, rendered.text)
+            }
+        })
     }
 
     async fn hand_over(

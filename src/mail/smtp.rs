@@ -24,12 +24,6 @@ use crate::Fault;
 /// LIMIT: one address of a server that does not answer, so that its other addresses get their turn.
 const DIAL_MAX: Duration = Duration::from_secs(5);
 
-/// LIMIT: from the name to the login. A job has three quarters of its lease: 45 s.
-const CONNECT_MAX: Duration = Duration::from_secs(15);
-
-/// LIMIT: from MAIL to the last answer.
-const SEND_MAX: Duration = Duration::from_secs(25);
-
 /// LIMIT: a connection that is not used is closed; RFC 5321, 4.5.3.2.7 lets servers do it after 5 min.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
@@ -52,6 +46,13 @@ pub struct SmtpSettings {
     pub login: Option<(String, SecretString)>,
     /// PEM certificates of authorities that are trusted besides the platform's.
     pub ca_file: Option<PathBuf>,
+    /// How long a connection and its login may take, and again how long the mail may.
+    pub patience: Duration,
+}
+
+impl SmtpSettings {
+    /// LIMIT: a job has three quarters of its lease, 45 s: both stages fit in.
+    pub const PATIENCE: Duration = Duration::from_secs(20);
 }
 
 /// How a connection to the mail server is kept from others.
@@ -132,12 +133,13 @@ impl Server {
         (from, to): (&Address, &Address),
         raw: impl FnOnce(bool) -> Result<Vec<u8>, Fault>,
     ) -> Result<(), Failure> {
-        let connecting = timeout(CONNECT_MAX, self.connection()).await;
+        let connecting = timeout(self.settings.patience, self.connection()).await;
         let mut connection = connecting.map_err(|_| slow("a connection"))??;
         let takes_8bit = connection.smtp.server_info().supports_feature(Extension::EightBitMime);
         let raw = raw(takes_8bit).map_err(Failure::Fault)?;
         // A connection that failed or was left in the middle is dropped, and with it what the server has of the mail.
-        let sending = timeout(SEND_MAX, deliver(&mut connection.smtp, (from, to), &raw)).await;
+        let sending =
+            timeout(self.settings.patience, deliver(&mut connection.smtp, (from, to), &raw)).await;
         sending.map_err(|_| slow("the mail to be taken"))??;
         connection.mails += 1;
         connection.since = Instant::now();

@@ -1,5 +1,7 @@
 //! What a reader gets, to the byte; that no field breaks out of its line; and what lies on the disk.
 
+mod texts;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

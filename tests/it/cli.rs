@@ -4,6 +4,7 @@
 
 mod installation;
 mod keys;
+mod mail;
 
 use std::io::Write;
 use std::path::Path;

@@ -9,14 +9,16 @@ import asyncio
 import email
 import email.policy
 import json
+import logging
 import ssl
 import sys
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
+logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 options = json.loads(sys.argv[1])
 # What to do instead: a recipient, or "*" -> {"mail"|"rcpt"|"data": an answer, "delay_s": before RCPT is answered,
-# "drop": "rcpt"|"data"}; and "greeting": an answer instead of 220, "hang": not even that.
+# "drop": "rcpt"|"data"|"after" the mail was kept}; and "greeting": an answer instead of 220, "hang": not even that.
 behaviour = {}
 mails = []
 sessions = set()
@@ -82,7 +84,7 @@ class Handler:
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
             "options": envelope.mail_options,
-            "tls": session.ssl is not None,
+            "tls": server.transport.get_extra_info("ssl_object") is not None,
             "login": session.auth_data,
             "hello": session.host_name,
             "raw": raw.decode("latin-1"),
@@ -90,6 +92,8 @@ class Handler:
             "text": text.get_content() if text else None,
             "html": html.get_content() if html else None,
         })
+        if of(recipient, "drop") == "after":
+            server.abort()
         return "250 OK"
 
 

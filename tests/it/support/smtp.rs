@@ -184,7 +184,8 @@ impl Sink {
         };
         let login = self.wish.login.map(|(user, password)| (user.to_owned(), password.into()));
         let ca_file = (self.wish.mode != Mode::Plain).then(|| self.ca_file());
-        SmtpSettings { host: host.into(), port: self.port, security, login, ca_file }
+        let patience = Duration::from_secs(5);
+        SmtpSettings { host: host.into(), port: self.port, security, login, ca_file, patience }
     }
 
     /// The keys of the configuration that lead to it, spelled as behind `PORTCULLIS__`: plain and TLS only.
