@@ -129,6 +129,7 @@ impl From<SetupError> for Failure {
                 code: Exit::Config,
                 lines: faults.iter().map(|fault| format!("mail.templates: {fault}")).collect(),
             },
+            SetupError::Certificates(_) => Self::new(Exit::Config, error.to_string()),
             SetupError::Fault(fault) => fault.into(),
         }
     }

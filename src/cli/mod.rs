@@ -9,6 +9,7 @@ mod audit;
 mod configuration;
 mod failure;
 mod keys;
+mod mail;
 mod migrate;
 mod openapi;
 mod operator;
@@ -69,6 +70,9 @@ enum Command {
     /// Look at the user model, and at what a new one would break
     #[command(subcommand)]
     Profile(profile::Profile),
+    /// Send a test mail, and look at what mails say
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Look at the configuration
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -113,6 +117,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Webhooks(webhooks) => Box::pin(webhooks::run(&quiet(&options())?, webhooks)).await,
         Command::Audit(audit) => Box::pin(audit::run(&quiet(&options())?, audit)).await,
         Command::Profile(command) => Box::pin(profile::run(&quiet(&options())?, command)).await,
+        Command::Mail(mail) => Box::pin(mail::run(&quiet(&options())?, mail)).await,
         Command::Config(command) => configuration::run(&options(), command),
         Command::Openapi(openapi) => openapi::run(&openapi),
     }

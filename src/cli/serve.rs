@@ -148,7 +148,10 @@ fn greeting(
         StoreUrl::Sqlite(path) => say("database", &format!("SQLite, {}", absolute(path))),
         StoreUrl::Postgres(_) => say("database", "PostgreSQL"),
     };
-    match config.mail.transport {
+    match &config.mail.transport {
+        MailTransport::Smtp(server) => {
+            say("mails", &format!("to {}, port {}", server.host, server.port))
+        }
         MailTransport::File => say("mails", &format!("{}/*.eml", absolute(&config.mail.dir))),
         MailTransport::Off => say("mails", "are not sent (mail.transport is \"off\")"),
     };

@@ -24,8 +24,8 @@ use secrecy::SecretString;
 pub use report::{ConfigFault, Report};
 pub use sections::{
     Accounts, Admin, Audit, CallRate, Environment, Http, Jobs, Limits, Mail, MailTransport,
-    MasterKeySource, Migrate, Outbound, Password, Profile, Signup, Store, StoreUrl, Telemetry,
-    Token, Webhooks,
+    MasterKeySource, Migrate, Outbound, Password, Profile, Signup, Smtp, SmtpTls, Store, StoreUrl,
+    Telemetry, Token, Webhooks,
 };
 
 /// A configuration that holds.

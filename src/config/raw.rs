@@ -17,8 +17,8 @@ pub(super) const DEFAULTS: &str = include_str!("default.toml");
 const PREFIX: &str = "PORTCULLIS_";
 
 /// Keys whose value is never shown; each has a twin with `_file` behind it.
-pub(super) const SECRETS: [&str; 4] =
-    ["master_key", "previous_master_keys", "store.url", "store.migrate_url"];
+pub(super) const SECRETS: [&str; 5] =
+    ["mail.password", "master_key", "previous_master_keys", "store.url", "store.migrate_url"];
 
 /// A value as it was written.
 pub(super) enum Value {

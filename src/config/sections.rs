@@ -192,8 +192,10 @@ pub struct Profile {
 }
 
 /// How mails leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum MailTransport {
+    /// To a mail server.
+    Smtp(Smtp),
     /// As `.eml` files.
     File,
     /// Not at all.
@@ -211,6 +213,32 @@ pub struct Mail {
     pub from: String,
     /// A folder of texts that stand in for the built-in ones.
     pub templates: Option<PathBuf>,
+}
+
+/// What keeps a connection to the mail server from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// TLS from the first byte: `smtps://`.
+    Implicit,
+    /// STARTTLS, demanded: `smtp://`.
+    StartTls,
+    /// The way never leaves this host: `smtp://` and a loopback address.
+    Loopback,
+}
+
+/// The mail server of `mail.url`.
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// Its name or address, without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What keeps the connection from others.
+    pub tls: SmtpTls,
+    /// User and password.
+    pub login: Option<(String, SecretString)>,
+    /// PEM certificates of authorities besides the platform's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[jobs]`

@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use super::sections::StoreUrl;
+use super::sections::{SmtpTls, StoreUrl};
 
 /// A whole number with `ms`, `s`, `m`, `h` or `d` right behind it.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -54,6 +55,42 @@ pub(super) fn site(text: &str) -> Option<String> {
         && !text.ends_with('/')
         && text.bytes().all(|byte| byte.is_ascii_graphic());
     (is_plain && text.len() <= UI_URL_BYTES_MAX).then(|| text.to_owned())
+}
+
+/// What a URL says of a mail server.
+pub(super) struct SmtpUrl {
+    /// Without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) tls: SmtpTls,
+    pub(super) user: Option<String>,
+}
+
+/// Whether a password stands in a URL.
+pub(super) fn has_password(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.password().is_some())
+}
+
+/// SECURITY: CFG-07, EML-16. Beyond this host there is TLS or no mail.
+pub(super) fn smtp_url(text: &str) -> Option<SmtpUrl> {
+    let url = Url::parse(text).ok()?;
+    let is_plain = matches!(url.path(), "" | "/")
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.password().is_none();
+    let named = url.host_str().filter(|host| !host.is_empty() && is_plain)?;
+    // The library leaves hosts of other schemes than the web's as they are: `[::1]`, `Mail.Example.ORG`.
+    let host = Host::parse(named).ok()?.to_string();
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let (tls, usual) = match url.scheme() {
+        "smtps" => (SmtpTls::Implicit, 465),
+        "smtp" if is_loopback(&host) => (SmtpTls::Loopback, 25),
+        "smtp" => (SmtpTls::StartTls, 587),
+        _ => return None,
+    };
+    let user = percent_decode_str(url.username()).decode_utf8().ok()?.into_owned();
+    let user = Some(user).filter(|user| !user.is_empty());
+    Some(SmtpUrl { host, port: url.port().unwrap_or(usual), tls, user })
 }
 
 /// Whether nobody but this host can mean it.

@@ -84,7 +84,7 @@ impl Letters {
     ) -> Result<Rendered, TemplateFault> {
         let name = match content {
             Content::Letter(letter) => samples::name(letter),
-            Content::Test => "test",
+            Content::Test => samples::TEST,
         };
         let action = match content {
             Content::Letter(letter) => action(letter),

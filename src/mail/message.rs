@@ -1,6 +1,7 @@
 //! A rendered letter as the bytes of a message (RFC 5322, MIME).
 //!
-//! The same job gives the same bytes. Bodies are not encoded, so that a link stays whole on its line.
+//! The same job gives the same bytes. Bodies are not encoded, so that a link stays whole on its line: the library
+//! would make `token=3D…` of it and break the line. Only a server that takes nothing but ASCII gets them encoded.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -16,24 +17,33 @@ use super::letters::Rendered;
 use crate::Fault;
 use crate::domain::email::CanonicalEmail;
 
+/// How bodies are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// As they are, so that a link stays whole on its line.
+    Plain,
+    /// In ASCII, for a server that takes nothing else.
+    SevenBit,
+}
+
 /// Builds the message for one reader.
 pub(super) fn build(
     envelope: Envelope,
     message_id: String,
-    (from, to): (&Mailbox, &str),
-    rendered: Rendered,
+    (from, to): (&Mailbox, Address),
+    (rendered, encoding): (Rendered, Encoding),
 ) -> Result<Vec<u8>, Fault> {
     let made_at = u64::try_from(envelope.made_at.seconds()).unwrap_or(0);
     let parts = MultiPart::alternative()
         .boundary(envelope.id.0.simple().to_string())
-        .singlepart(part(ContentType::TEXT_PLAIN, &rendered.text))
-        .singlepart(part(ContentType::TEXT_HTML, &rendered.html));
+        .singlepart(part(ContentType::TEXT_PLAIN, rendered.text, encoding))
+        .singlepart(part(ContentType::TEXT_HTML, rendered.html, encoding));
     let message = Message::builder()
         .date(SystemTime::UNIX_EPOCH + Duration::from_secs(made_at))
         .message_id(Some(message_id))
         .header(AutoSubmitted)
         .from(from.clone())
-        .to(Mailbox::new(None, address(to)?))
+        .to(Mailbox::new(None, to))
         .subject(rendered.subject)
         .multipart(parts)
         .map_err(Fault::internal)?;
@@ -50,8 +60,20 @@ pub(super) fn address(stored: &str) -> Result<Address, Fault> {
     Address::new(local, domain).map_err(Fault::internal)
 }
 
-/// Not encoded: quoted-printable would tear a link apart (`token=3D…`).
-fn part(content_type: ContentType, text: &str) -> SinglePart {
+/// The configured sender as a mail server takes it: a domain beyond ASCII as A-label.
+pub(super) fn sender(from: &str) -> Result<Mailbox, Fault> {
+    let Mailbox { name, email } = from.parse().map_err(Fault::internal)?;
+    let domain = idna::domain_to_ascii(email.domain()).map_err(Fault::internal)?;
+    let is_ascii = email.domain().is_ascii();
+    let domain = if is_ascii { email.domain() } else { domain.as_str() };
+    Ok(Mailbox::new(name, Address::new(email.user(), domain).map_err(Fault::internal)?))
+}
+
+fn part(content_type: ContentType, text: String, encoding: Encoding) -> SinglePart {
+    let builder = SinglePart::builder().header(content_type);
+    if encoding == Encoding::SevenBit && !text.is_ascii() {
+        return builder.body(text);
+    }
     let encoding = if text.is_ascii() {
         ContentTransferEncoding::SevenBit
     } else {
@@ -59,7 +81,7 @@ fn part(content_type: ContentType, text: &str) -> SinglePart {
     };
     let lines: String = text.lines().flat_map(|line| [line, "\r\n"]).collect();
     let body = Body::dangerous_pre_encoded(lines.into_bytes(), encoding);
-    SinglePart::builder().header(content_type).body(body)
+    builder.body(body)
 }
 
 /// RFC 3834, 5: keeps absence notices away.

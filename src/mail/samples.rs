@@ -35,6 +35,17 @@ pub(super) fn each() -> Vec<Letter> {
     letters
 }
 
+/// What the test of an operator is called in the files of texts.
+pub(super) const TEST: &str = "test";
+
+/// The names of all letters.
+pub fn letter_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = each().iter().map(name).collect();
+    names.dedup();
+    names.push(TEST);
+    names
+}
+
 /// The letter of that name, with made-up values.
 pub(super) fn named(name: &str) -> Option<Letter> {
     each().into_iter().find(|letter| self::name(letter) == name)

@@ -1,5 +1,7 @@
 //! What a reader gets, to the byte; that no field breaks out of its line; and what lies on the disk.
 
+mod texts;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -7,8 +9,10 @@ use std::process::Command;
 
 use uuid::Uuid;
 
-use super::message::address;
+use super::letters::Content;
+use super::message::{Encoding, address};
 use super::{Envelope, Language, MailError, Mailer, Settings, Transport};
+use crate::Fault;
 use crate::domain::ids::{JobId, UserId};
 use crate::domain::job::{Letter, Mail};
 use crate::domain::time::Timestamp;
@@ -44,7 +48,20 @@ fn verify(to: &str) -> Mail {
 
 fn composed(mail: &Mail) -> String {
     let mailer = Mailer::new(&settings(Transport::Off)).unwrap();
-    String::from_utf8(mailer.compose(envelope(1), Language::English, mail).unwrap()).unwrap()
+    String::from_utf8(compose(&mailer, mail).unwrap()).unwrap()
+}
+
+fn compose(mailer: &Mailer, mail: &Mail) -> Result<Vec<u8>, Fault> {
+    compose_as(mailer, (Language::English, Encoding::Plain), mail)
+}
+
+fn compose_as(
+    mailer: &Mailer,
+    (language, encoding): (Language, Encoding),
+    mail: &Mail,
+) -> Result<Vec<u8>, Fault> {
+    let to = address(&mail.to)?;
+    mailer.compose(envelope(1), (language, Content::Letter(&mail.letter)), (&to, encoding))
 }
 
 /// The header of a message, one line an entry.
@@ -81,8 +98,8 @@ fn the_verification_mail_reads_well_and_has_its_link_whole_on_a_line() {
 
     https://app.example.org/account/verify#token=pcv_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8
 
-    The link works once, within 24 hours. You will be asked for the
-    password that you signed up with.
+    The link works once, within 24 hours. You will be asked for the password
+    that you signed up with.
 
     If it was not you, there is nothing to do: nobody can use an account
     with your address unless you confirm it.
@@ -110,8 +127,8 @@ fn the_verification_mail_reads_well_and_has_its_link_whole_on_a_line() {
     <p>Somebody signed up with this e-mail address at the account service at
     id.example.org. If it was you, confirm the address here:</p>
     <p><a href="https:&#x2f;&#x2f;app.example.org&#x2f;account&#x2f;verify#token=pcv_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" style="color: #0b57d0; font-weight: 600">Confirm this address</a></p>
-    <p>The link works once, within 24 hours. You will be asked for the
-    password that you signed up with.</p>
+    <p>The link works once, within 24 hours. You will be asked for the password
+    that you signed up with.</p>
     <p>If it was not you, there is nothing to do: nobody can use an account
     with your address unless you confirm it.</p>
     <hr style="margin: 24px 0; border: 0; border-top: 1px solid #c4c4c4">
@@ -199,7 +216,7 @@ fn eml_14_no_address_breaks_out_of_its_header() {
         "",
     ];
     for to in refused {
-        let answer = mailer.compose(envelope(1), Language::English, &verify(to));
+        let answer = compose(&mailer, &verify(to));
         assert!(answer.is_err(), "{to:?}");
         assert!(!format!("{answer:?}").contains("ann"), "the fault tells the address");
     }
@@ -228,7 +245,7 @@ fn whatever_is_an_address_here_is_one_for_the_mail_library() {
 fn a_sender_with_a_name_beyond_ascii_is_encoded() {
     let from = "Konten f\u{fc}r alle <no-reply@example.org>".to_owned();
     let mailer = Mailer::new(&Settings { from, ..settings(Transport::Off) }).unwrap();
-    let raw = mailer.compose(envelope(1), Language::English, &verify("ann@example.org")).unwrap();
+    let raw = compose(&mailer, &verify("ann@example.org")).unwrap();
     let head = head(str::from_utf8(&raw).unwrap());
     assert!(head.iter().all(|line| line.is_ascii()), "{head:?}");
     assert!(head.iter().any(|line| line.starts_with("From: ") && line.contains("no-reply@")));
@@ -242,11 +259,7 @@ fn message_ids_hold_the_host_without_port() {
         ("https://a-very-long-name-of-a-host.in-a-deep-tree-of-domains.example.org", ""),
     ] {
         let all = Settings { public_url: public_url.into(), ..settings(Transport::Off) };
-        let raw = Mailer::new(&all).unwrap().compose(
-            envelope(1),
-            Language::English,
-            &verify("ann@example.org"),
-        );
+        let raw = compose(&Mailer::new(&all).unwrap(), &verify("ann@example.org"));
         let raw = String::from_utf8(raw.unwrap()).unwrap();
         let host = if host.is_empty() { &public_url["https://".len()..] } else { host };
         let expected = format!("Message-ID: <{}@{host}>", envelope(1).id);

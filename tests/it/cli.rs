@@ -5,6 +5,7 @@
 mod audit;
 mod installation;
 mod keys;
+mod mail;
 mod profile;
 mod prompt;
 mod users;

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod keys;
+mod mail;
 mod outbound;
 mod parts;
 
@@ -41,7 +42,7 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
     let password = parts::password(reader, store.as_ref());
     let (signup, accounts) = (accounts::signup(reader), accounts::accounts(reader));
     let limits = accounts::limits(reader, environment);
-    let (profile, mail) = (parts::profile(reader), parts::mail(reader, data_dir.as_deref()));
+    let (profile, mail) = (parts::profile(reader), mail::mail(reader, data_dir.as_deref()));
     let (outbound, webhooks) = (outbound::outbound(reader), outbound::webhooks(reader));
     let (jobs, audit) = (parts::jobs(reader), parts::audit(reader));
     let telemetry = parts::telemetry(reader);

@@ -4,14 +4,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::level_filters::LevelFilter;
 
 use super::outbound;
 use crate::config::reader::Reader;
 use crate::config::sections::{
-    Audit, Jobs, Mail, MailTransport, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token,
+    Audit, Jobs, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token,
 };
 use crate::config::values;
 use crate::domain::keys::SigningAlgorithm;
@@ -165,29 +164,6 @@ pub(super) fn profile(reader: &mut Reader) -> Option<Profile> {
         return reader.fault("profile.schema", "expected a file that can be read");
     }
     Some(Profile { schema: Some(PathBuf::from(path)) })
-}
-
-pub(super) fn mail(reader: &mut Reader, data_dir: Option<&Path>) -> Option<Mail> {
-    let transports = [("file", MailTransport::File), ("off", MailTransport::Off)];
-    let transport = reader.choice("mail.transport", &transports);
-    let dir = reader.text("mail.dir");
-    let expected = "expected an address, or a name and an address: Example <id@example.org>";
-    let from = reader.parsed("mail.from", expected, |text| {
-        text.parse::<Mailbox>().ok().map(|_| text.to_owned())
-    });
-    let templates = reader.parsed("mail.templates", "expected a folder", |text| match text {
-        "" => Some(None),
-        path => Path::new(path).is_dir().then(|| Some(PathBuf::from(path))),
-    });
-    let dir = match dir? {
-        unset if unset.is_empty() => {
-            let dir = data_dir?.join("outbox");
-            reader.derive("mail.dir", dir.display().to_string(), "data_dir");
-            dir
-        }
-        named => PathBuf::from(named),
-    };
-    Some(Mail { transport: transport?, dir, from: from?, templates: templates? })
 }
 
 pub(super) fn jobs(reader: &mut Reader) -> Option<Jobs> {

@@ -329,3 +329,69 @@ fn a_profile_schema_is_a_file_that_can_be_read() {
 fn what_is_not_utf_8_is_a_fault_instead_of_another_value() {
     edges("PORTCULLIS__MAIL__FROM", &[("\u{fffd}@example.org", false)]);
 }
+
+#[test]
+fn eml_16_cfg_07_a_mail_server_beyond_this_host_is_reached_by_tls() {
+    use crate::config::{MailTransport, SmtpTls};
+
+    let smtp = |url: &str| {
+        let config =
+            with([("PORTCULLIS__MAIL__TRANSPORT", "smtp"), ("PORTCULLIS__MAIL__URL", url)]);
+        match config.unwrap().mail.transport {
+            MailTransport::Smtp(smtp) => (smtp.host, smtp.port, smtp.tls),
+            MailTransport::File | MailTransport::Off => panic!("{url}"),
+        }
+    };
+    for (url, host, port, tls) in [
+        ("smtps://mail.example.org", "mail.example.org", 465, SmtpTls::Implicit),
+        ("smtps://mail.example.org:4650/", "mail.example.org", 4650, SmtpTls::Implicit),
+        ("smtps://127.0.0.1", "127.0.0.1", 465, SmtpTls::Implicit),
+        ("smtp://mail.example.org", "mail.example.org", 587, SmtpTls::StartTls),
+        ("smtp://Mail.Example.ORG:25", "mail.example.org", 25, SmtpTls::StartTls),
+        ("smtp://192.0.2.1:25", "192.0.2.1", 25, SmtpTls::StartTls),
+        ("smtp://localhost.example.org:25", "localhost.example.org", 25, SmtpTls::StartTls),
+        ("smtp://[2001:db8::1]:25", "2001:db8::1", 25, SmtpTls::StartTls),
+        ("smtp://localhost", "localhost", 25, SmtpTls::Loopback),
+        ("smtp://[::1]:2525", "::1", 2525, SmtpTls::Loopback),
+        ("smtp://127.0.0.1:2525", "127.0.0.1", 2525, SmtpTls::Loopback),
+    ] {
+        assert_eq!(smtp(url), (host.to_owned(), port, tls), "{url}");
+    }
+    edges(
+        "PORTCULLIS__MAIL__URL",
+        &[
+            ("smtps://mail.example.org", true),
+            ("smtps://mail.example.org/inbox", false),
+            ("smtps://mail.example.org?tls=none", false),
+            ("smtp://mail.example.org#x", false),
+            ("smtps://", false),
+            ("smtps:///x", false),
+            ("https://mail.example.org", false),
+            ("mail.example.org:587", false),
+            ("smtp://mail.example.org:99999", false),
+            // A user without a password.
+            ("smtps://ann@mail.example.org", false),
+        ],
+    );
+}
+
+#[test]
+fn cfg_04_a_mail_password_is_no_part_of_the_url_and_goes_with_a_user() {
+    let url = "PORTCULLIS__MAIL__URL";
+    let lines = faults([(url, "smtps://ann:canary@mail.example.org")]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("mail.password_file") && !lines[0].contains("canary"), "{lines:?}");
+    let password = ("PORTCULLIS__MAIL__PASSWORD", "canary");
+    assert_eq!(faults([(url, "smtps://mail.example.org"), password]).len(), 1);
+    let config = with([
+        ("PORTCULLIS__MAIL__TRANSPORT", "smtp"),
+        (url, "smtps://ann%40example.org@mail.example.org"),
+        password,
+    ])
+    .unwrap();
+    assert!(!config.show().contains("canary") && !format!("{config:?}").contains("canary"));
+    let crate::config::MailTransport::Smtp(smtp) = config.mail.transport else { panic!() };
+    assert_eq!(smtp.login.unwrap().0, "ann@example.org");
+    let lines = faults([("PORTCULLIS__MAIL__TRANSPORT", "smtp")]);
+    assert!(lines[0].starts_with("mail.url"), "{lines:?}");
+}
