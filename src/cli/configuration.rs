@@ -14,7 +14,7 @@ use crate::domain::profile::ProfileSchema;
 use crate::mail::Mailer;
 
 /// `config show|check`
-
+#[derive(Clone, Copy, Subcommand)]
 pub(super) enum Configuration {
     /// Print the effective values as TOML, each with its origin; secrets are masked
     Show,

@@ -57,6 +57,7 @@ impl Action {
             | Self::EmailChangeCancelled
             | Self::SignupReplaced
             | Self::SessionReauthenticated
+            | Self::PasswordResetSent
             | Self::WebhookCreated
             | Self::WebhookUpdated
             | Self::WebhookDisabled

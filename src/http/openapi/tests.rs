@@ -127,7 +127,8 @@ fn references_inside_the_profile_schema_are_found_in_the_document() {
     let own = json!({"type": "object", "additionalProperties": false,
         "properties": {"home": {"$ref": "#/$defs/place"}, "work": {"$ref": "#/$defs/place"}},
         "$defs": {"place": {"type": "string", "maxLength": 3}}});
-    let text = served(&document(Api::openapi(), &rows()), "https://id.example.org", &own).unwrap();
+    let text = served(&document(Api::openapi(), &rows(), &PUBLIC), "https://id.example.org", &own)
+        .unwrap();
     let mut schema: Value = serde_json::from_str(&text).unwrap();
     schema["$ref"] = json!("#/components/schemas/Thing");
     let shape = Shape::compile(&schema).unwrap();
