@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{WorkerSettings, mail, resend};
+use super::{WorkerSettings, forgot, mail, resend};
 use crate::app::App;
 use crate::crypto::seal::Place;
 use crate::domain::event::{Action, Actor, Event, Subject};
@@ -144,7 +144,9 @@ impl Shift {
             Task::ResendVerification { email_canonical } => {
                 resend::run(self, held, email_canonical).await
             }
-            Task::ForgotPassword { .. } => Err(NotDone::Never("no such job".into())),
+            Task::ForgotPassword { email_canonical } => {
+                forgot::run(self, held, email_canonical).await
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! with growing pauses until it is given up, visibly (EML-17, REL-14). No instance knows of the others.
 
 mod attempt;
+mod forgot;
 mod lease;
 mod mail;
 mod pool;

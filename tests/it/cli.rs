@@ -5,6 +5,8 @@
 mod audit;
 mod installation;
 mod keys;
+mod profile;
+mod prompt;
 
 use std::io::Write;
 use std::path::Path;

@@ -9,4 +9,5 @@ mod life_races;
 mod mails;
 mod races;
 mod refresh;
+mod settle;
 mod unique;
