@@ -11,6 +11,7 @@ use crate::domain::job::{Letter, Mail, NewJob, Task};
 use crate::domain::session::Origin;
 use crate::domain::token::{TokenKind, TokenSecret};
 use crate::domain::user::{Status, User};
+use crate::flows::invitation::InvitationLetter;
 use crate::flows::resend::enqueue_look_up;
 use crate::flows::{Stamp, mails};
 use crate::store::one_time_tokens::{NewOneTimeToken, Purpose};
@@ -30,6 +31,7 @@ pub async fn forgot(app: &App, email: CanonicalEmail, origin: Origin) -> Result<
 pub struct ResetLetter {
     secret: TokenSecret,
     lifetime: Duration,
+    invitation: InvitationLetter,
     stamp: Stamp,
 }
 
@@ -39,6 +41,7 @@ impl ResetLetter {
         Self {
             secret: app.random.token(TokenKind::PasswordReset),
             lifetime: app.settings.reset_lifetime,
+            invitation: InvitationLetter::new(app, stamp),
             stamp: stamp.clone(),
         }
     }
@@ -46,6 +49,9 @@ impl ResetLetter {
     /// Makes the token the one that resets the password of a locked `user`, and enqueues its mail; `false` where
     /// the mailbox has had enough, and the token mailed last stays good.
     pub async fn post(&self, tx: &mut Writer, user: &User) -> Result<bool, Fault> {
+        if user.is_invited() {
+            return self.invitation.post(tx, user).await;
+        }
         // SECURITY: EML-05. A stranger's signup on an unverified address voids no reset of its owner.
         let credential_set_at = match user.email_verified_at {
             Some(_) => credentials::find(tx, user.id).await?.map(|credential| credential.set_at),

@@ -10,7 +10,6 @@ use crate::crypto::random;
 use crate::domain::email::EmailAddress;
 use crate::domain::event::{Action, Actor, Subject, session_data};
 use crate::domain::fields::FieldFault;
-use crate::domain::ids::UserId;
 use crate::domain::job::{Letter, Mail};
 use crate::domain::password::PlainPassword;
 use crate::domain::password_hash::PasswordHash;
@@ -56,18 +55,12 @@ impl InvitationLetter {
     }
 
     /// Mails the token and voids the one before; `false` where the mailbox has had enough, and the last stays good.
-    pub async fn post(
-        &self,
-        tx: &mut Writer,
-        user: UserId,
-        email: &str,
-        canonical: &str,
-    ) -> Result<bool, Fault> {
+    pub async fn post(&self, tx: &mut Writer, user: &User) -> Result<bool, Fault> {
         let token = NewOneTimeToken {
             digest: random::digest(&self.secret),
-            user_id: user,
+            user_id: user.id,
             purpose: Purpose::Invitation,
-            bound_to: canonical.to_owned(),
+            bound_to: user.email_canonical.clone(),
             created_at: self.stamp.now,
             expires_at: self.until(),
             credential_set_at: None,
@@ -76,9 +69,9 @@ impl InvitationLetter {
             token: self.secret.expose().to_owned(),
             lifetime_s: self.lifetime.as_secs(),
         };
-        let mail = Mail { to: email.to_owned(), user_id: user, letter };
+        let mail = Mail { to: user.email.clone(), user_id: user.id, letter };
         let is_posted = mails::post_token(tx, &self.stamp, &token, mail).await?;
-        if is_posted && !users::invite_again(tx, user, self.until()).await? {
+        if is_posted && !users::invite_again(tx, user.id, self.until()).await? {
             return Err(Fault::internal("an invitation to an account that is not invited"));
         }
         Ok(is_posted)

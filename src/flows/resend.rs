@@ -6,9 +6,8 @@ use crate::domain::email::CanonicalEmail;
 use crate::domain::event::Actor;
 use crate::domain::job::{NewJob, Task};
 use crate::domain::session::Origin;
-use crate::domain::user::Status;
 use crate::flows::Stamp;
-use crate::flows::signup::VerifyLetter;
+use crate::flows::proof::ProofLetter;
 use crate::store::{Writer, jobs, users};
 
 /// LIMIT: look-ups that wait, of both kinds together (ENU-05). Beyond it every address is told to come back later.
@@ -39,11 +38,10 @@ pub(super) async fn enqueue_look_up(tx: &mut Writer, job: &NewJob) -> Result<(),
 pub async fn look_up(
     tx: &mut Writer,
     email_canonical: &str,
-    letter: &VerifyLetter,
+    letter: &ProofLetter,
 ) -> Result<(), Fault> {
-    let found = users::lock_by_email(tx, email_canonical).await?;
-    match found.filter(|user| user.status() == Status::Unverified) {
+    match users::lock_by_email(tx, email_canonical).await? {
         None => Ok(()),
-        Some(user) => letter.post(tx, user.id, &user.email, &user.email_canonical).await,
+        Some(user) => letter.post(tx, &user).await,
     }
 }

@@ -9,7 +9,7 @@ use super::problem::Kind;
 use super::routes::{Row, Verb, mount};
 use super::{
     ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, deletion, emails, events, export, me, metadata,
-    openapi, passwords, sign_in,
+    openapi, passwords, sign_in, signup,
 };
 use crate::Fault;
 use crate::app::App;
@@ -19,13 +19,15 @@ const ROWS_API: &[Row] = &[
     Row::new(
         Verb::Post,
         "/v1/signup",
-        || web::route().to(accounts::signup),
+        || web::route().to(signup::signup),
         &[
             Kind::SignupClosed,
             Kind::UsernameTaken,
             Kind::EmailTaken,
+            Kind::ValueTaken,
             Kind::IdempotencyInProgress,
             Kind::IdempotencyKeyReused,
+            Kind::TokenInvalid,
             Kind::Overloaded,
         ],
     ),
@@ -163,7 +165,7 @@ const ROWS_API: &[Row] = &[
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        accounts::signup,
+        signup::signup,
         accounts::verify,
         accounts::resend,
         sign_in::login,

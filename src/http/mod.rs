@@ -32,6 +32,7 @@ pub mod routes;
 pub mod server;
 pub mod settings;
 mod sign_in;
+mod signup;
 pub mod views;
 
 #[cfg(test)]

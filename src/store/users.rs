@@ -46,6 +46,11 @@ statements! {
          WHERE users.erased_at IS NULL AND (users.created_at, users.id) < ($1, $2)
          ORDER BY users.created_at DESC, users.id DESC LIMIT $3"
     ));
+    // Tombstones have no profile any more.
+    LIST_PROFILES = Sql::both(
+        "SELECT id, email_verified_at, profile FROM users
+         WHERE id > $1 AND erased_at IS NULL ORDER BY id LIMIT $2",
+    );
     INSERT = Sql::both(
         "INSERT INTO users (id, email, email_canonical, email_verified_at, username, profile,
                             pending_since, invited_until, created_at, updated_at, version)
@@ -131,6 +136,27 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<User>, Fault> {
     all!(db, LIST, before.0, before.1, limit)
+}
+
+/// The profile of an account, for those who walk through all of them.
+#[derive(sqlx::FromRow)]
+pub struct StoredProfile {
+    /// Names the account.
+    pub id: UserId,
+    /// When the mailbox was proven.
+    pub email_verified_at: Option<Timestamp>,
+    /// What is stored, whether it fits today's schema or not.
+    #[sqlx(json)]
+    pub profile: Map<String, Value>,
+}
+
+/// Lists at most `limit` profiles of accounts behind `after`, in the order of their ids, without tombstones.
+pub async fn list_profiles(
+    db: &mut impl Read,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<StoredProfile>, Fault> {
+    all!(db, LIST_PROFILES, after, limit)
 }
 
 /// An account that is to be made.

@@ -2,8 +2,11 @@
 //!
 //! Each test has a folder of its own with an embedded database, and an empty environment.
 
+mod audit;
 mod installation;
 mod keys;
+mod profile;
+mod prompt;
 
 use std::io::Write;
 use std::path::Path;

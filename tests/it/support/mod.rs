@@ -15,6 +15,7 @@ pub(crate) mod proxy;
 pub(crate) mod rows;
 pub(crate) mod schemas;
 pub(crate) mod serve;
+pub(crate) mod stranger;
 
 /// Makes `name::sqlite` and `name::postgres` of one body that is handed a migrated [`database::TestDatabase`].
 ///
