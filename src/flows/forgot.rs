@@ -12,6 +12,7 @@ use crate::domain::session::Origin;
 use crate::domain::token::{TokenKind, TokenSecret};
 use crate::domain::user::{Status, User};
 use crate::flows::invitation::InvitationLetter;
+use crate::flows::proof::ProofLetter;
 use crate::flows::resend::enqueue_look_up;
 use crate::flows::{Stamp, mails};
 use crate::store::one_time_tokens::{NewOneTimeToken, Purpose};
@@ -80,11 +81,14 @@ impl ResetLetter {
 pub async fn look_up(
     tx: &mut Writer,
     email_canonical: &str,
-    letter: &ResetLetter,
+    (reset, proof): (&ResetLetter, &ProofLetter),
 ) -> Result<(), Fault> {
-    match users::lock_by_email(tx, email_canonical).await? {
-        Some(user) if matches!(user.status(), Status::Active | Status::Unverified) => {
-            letter.post(tx, &user).await.map(|_is_posted| ())
+    let found = users::lock_by_email(tx, email_canonical).await?;
+    let found = found.filter(|user| matches!(user.status(), Status::Active | Status::Unverified));
+    match found {
+        // An invited account has no password yet: its invitation is the way in.
+        Some(user) if !proof.post_invitation(tx, &user).await? => {
+            reset.post(tx, &user).await.map(|_is_posted| ())
         }
         _ => Ok(()),
     }
