@@ -5,12 +5,10 @@
 use std::fs;
 
 use clap::Subcommand;
-use secrecy::ExposeSecret;
 
 use super::failure::{Exit, Failure};
 use super::output;
-use crate::config::{self, Config, LoadOptions, MasterKeySource};
-use crate::crypto::seal::MasterKey;
+use crate::config::{self, Config, LoadOptions};
 use crate::domain::profile::ProfileSchema;
 
 /// `config show|check`
@@ -18,7 +16,7 @@ use crate::domain::profile::ProfileSchema;
 pub(super) enum Configuration {
     /// Print the effective values as TOML, each with its origin; secrets are masked
     Show,
-    /// Print `ok`, or every fault; the profile schema and the master keys are looked at too
+    /// Print `ok`, or every fault; the profile schema is looked at too
     Check,
 }
 
@@ -29,8 +27,7 @@ pub(super) fn run(options: &LoadOptions, command: Configuration) -> Result<(), F
         // CFG-04: the configuration masks what is secret when it is read, not here.
         Configuration::Show => output::print(&config.show()),
         Configuration::Check => {
-            let mut lines = master_key_faults(&config)?;
-            lines.extend(schema_faults(&config));
+            let lines = schema_faults(&config);
             if lines.is_empty() {
                 output::print("ok\n")
             } else {
@@ -38,21 +35,6 @@ pub(super) fn run(options: &LoadOptions, command: Configuration) -> Result<(), F
             }
         }
     }
-}
-
-fn master_key_faults(config: &Config) -> Result<Vec<String>, Failure> {
-    let current = match config.master_key_source {
-        MasterKeySource::Given(_) | MasterKeySource::File(_) => Some(config.master_key()?),
-        // It is not there yet, and the first start makes it.
-        MasterKeySource::Generate(_) => None,
-    };
-    let current = current.iter().map(|key| ("master_key", key));
-    let previous = config.previous_master_keys.iter().map(|key| ("previous_master_keys", key));
-    let faults = current.chain(previous).filter_map(|(name, key)| {
-        let error = MasterKey::from_base64(key.expose_secret()).err()?;
-        Some(format!("{name}: {error}"))
-    });
-    Ok(faults.collect())
 }
 
 fn schema_faults(config: &Config) -> Vec<String> {

@@ -5,6 +5,7 @@
 
 pub mod credentials;
 pub mod deliveries;
+pub mod email_changes;
 pub mod event_chain;
 pub mod events;
 mod fault;

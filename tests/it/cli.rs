@@ -2,8 +2,11 @@
 //!
 //! Each test has a folder of its own with an embedded database, and an empty environment.
 
+mod audit;
 mod installation;
 mod keys;
+mod profile;
+mod prompt;
 mod webhooks;
 
 use std::io::Write;

@@ -15,6 +15,8 @@ mod http;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod outbound;
+#[cfg(test)]
 mod rooms;
 #[cfg(test)]
 mod store;

@@ -1,5 +1,6 @@
 //! From a change to its mail, over both databases: what the worker makes of the rows, and what is left in them.
 
+mod sweep;
 pub(crate) mod webhooks;
 
 use std::fs;

@@ -10,6 +10,7 @@ use sqlx::{Executor, SqlSafeStr};
 const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("credentials.rs", store::credentials::ALL),
     ("deliveries.rs", store::deliveries::ALL),
+    ("email_changes.rs", store::email_changes::ALL),
     ("event_chain.rs", store::event_chain::ALL),
     ("events.rs", store::events::ALL),
     ("idempotency_keys.rs", store::idempotency_keys::ALL),

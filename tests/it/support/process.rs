@@ -81,7 +81,7 @@ impl Service {
         self.variables.push((name, value.to_owned()));
     }
 
-    /// Sets a variable of the environment that is no key of the configuration.
+    /// Sets a variable that is not of the configuration.
     pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
