@@ -56,6 +56,7 @@ impl Action {
             Self::EmailChangeRequested
             | Self::EmailChangeCancelled
             | Self::SignupReplaced
+            | Self::PasswordResetSent
             | Self::SessionReauthenticated
             | Self::PasswordResetSent
             | Self::WebhookCreated
