@@ -78,7 +78,7 @@ async fn sign_up(app: &App, n: u32) {
         profile: serde_json::Map::new(),
         origin: origin(),
     };
-    signup(app, person).await.unwrap();
+    signup(app, person, None).await.unwrap();
 }
 
 /// Lets [`CLIENTS`] callers do `one` again and again for about so long; how many were done a second.

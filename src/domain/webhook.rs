@@ -58,7 +58,6 @@ impl Action {
             | Self::SignupReplaced
             | Self::PasswordResetSent
             | Self::SessionReauthenticated
-            | Self::PasswordResetSent
             | Self::WebhookCreated
             | Self::WebhookUpdated
             | Self::WebhookDisabled

@@ -1,5 +1,7 @@
-//! Another address, in three steps: asked for with the password, confirmed at the new mailbox with token and
-//! password, and until then cancelled from the old one (EML-12). The old address works until the confirmation.
+//! Another address, in three steps (EML-12): asked for, confirmed, and until then cancelled.
+//!
+//! It is asked for with the password and confirmed at the new mailbox with token and password; the old address
+//! works until then, and cancels.
 
 mod confirm;
 
@@ -87,7 +89,7 @@ pub async fn request(
         cancel: app.random.token(TokenKind::EmailChangeCancel),
         stamp,
         proven,
-        wish,
+        change: wish,
         lifetime,
     };
     app.store.write(change, |tx, change| Box::pin(take_down(tx, change))).await
@@ -96,7 +98,7 @@ pub async fn request(
 struct Wish {
     stamp: Stamp,
     proven: Proven,
-    wish: EmailChange,
+    change: EmailChange,
     lifetime: Duration,
     confirm: TokenSecret,
     cancel: TokenSecret,
@@ -110,7 +112,7 @@ impl Wish {
             purpose,
             bound_to: bound_to.to_owned(),
             created_at: self.stamp.now,
-            expires_at: self.wish.expires_at,
+            expires_at: self.change.expires_at,
             credential_set_at: Some(self.proven.set_at),
         }
     }

@@ -21,8 +21,8 @@ pub async fn set_password(
     id: UserId,
     password: PlainPassword,
 ) -> Result<User, LifeError> {
-    let hash = app.hasher.hash(password.into_inner(), deadline::current_std()).await;
-    let operation = Operation::new(app, by, id, hash.map_err(Fault::from)?);
+    let hash = app.hasher.hash(password.into_inner(), deadline::current_std()).await?;
+    let operation = Operation::new(app, by, id, hash);
     life::run(app, operation, |tx, operation| Box::pin(set(tx, operation))).await
 }
 

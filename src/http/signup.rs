@@ -92,13 +92,12 @@ impl SignupBody {
             }
         };
         let given = self.profile.map_or_else(Map::new, |profile| profile.0);
-        let profile = match &self.invitation {
+        let profile = if self.invitation.is_some() {
             // What it leads to is checked with the inviter's profile at hand.
-            Some(_) => Some(Value::Object(given)),
-            None => {
-                let profile = app.schema.compose(&Value::Object(given), Writer::User, "/profile");
-                profile.map_err(|found| faults.extend(found)).ok()
-            }
+            Some(Value::Object(given))
+        } else {
+            let profile = app.schema.compose(&Value::Object(given), Writer::User, "/profile");
+            profile.map_err(|found| faults.extend(found)).ok()
         };
         let (Some(email), Some(password), Ok(username), Some(Value::Object(profile))) =
             (email, password, username, profile)
@@ -166,7 +165,11 @@ async fn unkept(app: &App, held: Held, error: AcceptError) -> Problem {
         AcceptError::Signup(SignupError::EmailTaken) => (Kind::EmailTaken, Vec::new()),
         AcceptError::Taken(taken) if taken.has_username() => (Kind::UsernameTaken, Vec::new()),
         AcceptError::Taken(taken) => (Kind::ValueTaken, taken.pointers().to_vec()),
-        _ => {
+        AcceptError::TokenInvalid
+        | AcceptError::Invalid(_)
+        | AcceptError::Moved
+        | AcceptError::Signup(SignupError::Closed | SignupError::Fault(_))
+        | AcceptError::Fault(_) => {
             held.release(app).await;
             return error.into();
         }

@@ -95,7 +95,8 @@ pub async fn run_due(app: &Arc<App>, mailer: &Arc<Mailer>) -> Result<usize, Faul
     let never = CancellationToken::new();
     let mut attempts = 0;
     while let Some(claimed) = shift.claim(1).await?.pop() {
-        shift.run(claimed, &never).await;
+        // Boxed: a caller would hold the whole of it.
+        Box::pin(shift.run(claimed, &never)).await;
         attempts += 1;
     }
     Ok(attempts)

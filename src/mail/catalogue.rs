@@ -30,7 +30,7 @@ impl Catalogue {
         templates.set_recursion_limit(RECURSION_MAX);
         templates.add_filter("fill", |line: String| words::fill(&line));
         let mut catalogue = Self { templates, places: BTreeMap::new() };
-        for (name, Text { file, line, text }) in found {
+        for (name, Text { file, line, content: text }) in found {
             catalogue.places.insert(name.clone(), (file, line));
             if let Err(error) = catalogue.templates.add_template_owned(name, text) {
                 faults.push(catalogue.fault(&error));

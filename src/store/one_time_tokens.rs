@@ -125,10 +125,10 @@ pub async fn find_live(
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<Option<Holder>, Fault> {
-    match purpose {
-        Purpose::EmailChange => optional!(db, FIND_LIVE_MOVE, digest, purpose.as_str(), now),
-        _ => optional!(db, FIND_LIVE, digest, purpose.as_str(), now),
+    if purpose == Purpose::EmailChange {
+        return optional!(db, FIND_LIVE_MOVE, digest, purpose.as_str(), now);
     }
+    optional!(db, FIND_LIVE, digest, purpose.as_str(), now)
 }
 
 /// Spends a token; `false` if it is not live, not for this purpose, or its address or credential changed.

@@ -24,6 +24,7 @@ use crate::flows::passwords::check_new;
 
 /// `users create`
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that an operator types")]
 pub(in crate::cli) struct Create {
     /// The address
     email: String,

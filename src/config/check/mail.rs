@@ -53,6 +53,7 @@ pub(super) fn mail(reader: &mut Reader, data_dir: Option<&Path>) -> Option<Mail>
 }
 
 /// The mail server, or `None` where no URL is set.
+#[expect(clippy::option_option, reason = "whether it could be read, and whether there is one")]
 fn smtp(reader: &mut Reader) -> Option<Option<Smtp>> {
     let url = reader.text("mail.url");
     let password = reader.secret("mail.password");
