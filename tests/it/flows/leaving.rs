@@ -49,7 +49,7 @@ on_every_backend! {
         app.advance(DAY * 20);
         let again = delete_account::delete(&app.app, operator(), before.id).await.unwrap();
         assert_eq!((again.deleted_at, again.version), (deleted.deleted_at, deleted.version));
-        app.advance(DAY * 10 - Duration::from_secs(1));
+        app.advance(Duration::from_secs(10 * 86_400 - 1));
         assert_eq!(sweep::erase_deleted(&app.app).await.unwrap().erased, 0);
         let back = delete_account::restore(&app.app, operator(), before.id).await.unwrap();
         assert_eq!((back.status(), &back.email, &back.username), (Status::Active, &before.email, &before.username));
@@ -149,7 +149,7 @@ on_every_backend! {
         app.advance(DAY * 4);
         // The newest signup counts.
         app.sign_up(&Person::new("ann@example.org")).await.unwrap();
-        app.advance(DAY * 3 - Duration::from_secs(1));
+        app.advance(Duration::from_secs(3 * 86_400 - 1));
         assert_eq!(sweep::erase_pending(&app.app).await.unwrap().erased, 0);
         app.advance(Duration::from_secs(1));
         assert_eq!(sweep::erase_pending(&app.app).await.unwrap().erased, 1);
