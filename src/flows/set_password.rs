@@ -1,6 +1,7 @@
 //! A password set by an operator: break-glass (EML-18). Sessions end, it is to be changed, its owner is told.
 
 use crate::app::App;
+use crate::deadline;
 use crate::domain::event::Action;
 use crate::domain::ids::UserId;
 use crate::domain::job::Letter;
@@ -12,7 +13,6 @@ use crate::flows::change_password::{next_version, void_what_the_password_guarded
 use crate::flows::life::{self, By, LifeError, Operation};
 use crate::flows::suspend::refuse_deleted;
 use crate::store::{Writer, credentials};
-use crate::{Fault, deadline};
 
 /// Sets the password of an account until its owner changes it.
 pub async fn set_password(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::{PgConnection, SqliteConnection};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 
 use super::fault::{self, Noticed};
 use super::postgres::Suspicion;
@@ -148,6 +148,15 @@ impl Writer {
     pub(super) fn release(mut self) {
         if let Writing::Postgres(lent) = &mut self.connection {
             lent.settle();
+        }
+    }
+
+    /// Closes the embedded connection, and waits for it.
+    pub(super) async fn close(self) {
+        if let Writing::Sqlite(connection) = self.connection
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(error = %fault::fault(error), "the writer was not closed");
         }
     }
 }

@@ -74,7 +74,7 @@ impl Sqlite {
         let serving = batches.serve(waiting, closing.clone());
         let ending = ended.clone().drop_guard();
         tasks.spawn(async move {
-            serving.await;
+            serving.await.close().await;
             drop(ending);
         });
         Ok(Self { readers, queue, closing, ended, path: path.to_owned() })
@@ -222,12 +222,13 @@ struct Batches {
 }
 
 impl Batches {
-    /// Runs batch after batch until every sender is gone, or until what waits at the close is done.
+    /// Runs batch after batch until every sender is gone, or until what waits at the close is done; gives the
+    /// connection back, to be closed.
     async fn serve(
         mut self,
         mut queue: mpsc::Receiver<Box<dyn Waiting>>,
         closing: CancellationToken,
-    ) {
+    ) -> Writer {
         let mut again: Vec<Box<dyn Waiting>> = Vec::new();
         loop {
             let mut batch = std::mem::take(&mut again);
@@ -241,7 +242,7 @@ impl Batches {
                 };
                 match first {
                     Some(first) => batch.push(first),
-                    None => return,
+                    None => return self.tx,
                 }
             } else {
                 tokio::time::sleep(write::pause(&self.jitter, 1)).await;

@@ -149,7 +149,7 @@ on_every_backend! {
         app.advance(DAY * 4);
         // The newest signup counts.
         app.sign_up(&Person::new("ann@example.org")).await.unwrap();
-        app.advance(DAY * 3 - Duration::from_secs(1));
+        app.advance(Duration::from_secs(3 * 86_400 - 1));
         assert_eq!(sweep::erase_pending(&app.app).await.unwrap().erased, 0);
         app.advance(Duration::from_secs(1));
         assert_eq!(sweep::erase_pending(&app.app).await.unwrap().erased, 1);

@@ -122,15 +122,14 @@ on_every_backend! {
             let token = app.tokens_mailed_to(&ann.email).await.pop().unwrap();
             let id = app.user(&ann.email).await.id;
             app.advance(Duration::from_hours(24 * 7));
-            let proof = {
-                let (instance, ann) = (Arc::clone(&other), ann.clone());
-                tokio::spawn(async move { verify(&instance, &ann, &token).await })
-            };
+            let mut proof = JoinSet::new();
+            let (instance, person) = (Arc::clone(&other), ann.clone());
+            proof.spawn(async move { verify(&instance, &person, &token).await });
             tokio::time::sleep(Duration::from_millis(12 * round)).await;
             let swept = sweep::erase_pending(&app.app).await.unwrap().erased;
             let erased = format!("SELECT COUNT(*) FROM users WHERE erased_at IS NOT NULL AND email = 'erased:{id}'");
             let is_erased = app.database.count(&*erased.leak()).await == 1;
-            match proof.await.unwrap() {
+            match proof.join_all().await.remove(0) {
                 Ok(verified) => {
                     assert!(!is_erased, "round {round}: a proven account was lost");
                     assert!(app.authenticate(&verified.tokens.access_token).await.is_ok());

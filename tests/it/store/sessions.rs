@@ -185,13 +185,19 @@ on_every_backend! {
             other.execute(("BEGIN IMMEDIATE", "BEGIN")).await.unwrap();
             other.execute(change).await.unwrap();
             let (opening, racing) = (store.clone(), session(10 + n, user, NOW));
-            let begun = tokio::spawn(async move { insert(&opening, racing, NOW).await });
+            let mut begun = tokio::task::JoinSet::new();
+            begun.spawn(async move { insert(&opening, racing, NOW).await });
             // It waits for the other, or has gone past it.
-            while !db.is_sqlite() && !begun.is_finished() && db.count(WAITING).await == 0 {
-                tokio::task::yield_now().await;
+            let mut ended = None;
+            while !db.is_sqlite() && ended.is_none() && db.count(WAITING).await == 0 {
+                ended = begun.try_join_next();
             }
             other.execute("COMMIT").await.unwrap();
-            assert!(!begun.await.unwrap(), "{change}");
+            let ended = match ended {
+                Some(ended) => Some(ended),
+                None => begun.join_next().await,
+            };
+            assert!(!ended.unwrap().unwrap(), "{change}");
         }
         assert_eq!(db.count("SELECT COUNT(*) FROM sessions").await, 0);
     }
