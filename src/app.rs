@@ -25,6 +25,7 @@ use crate::domain::password::PasswordPolicy;
 use crate::domain::profile::ProfileSchema;
 use crate::domain::username::Reserved;
 use crate::flows::Settings;
+use crate::outbound::{CheckedUrl, Outbound};
 use crate::store::Store;
 
 /// LIMIT: verified tokens that are remembered: at most some 10 MiB.
@@ -52,6 +53,10 @@ pub struct App {
     pub schema: Arc<ProfileSchema>,
     /// What a password must be.
     pub passwords: PasswordPolicy,
+    /// Where a new password is looked for among the stolen ones (`password.breach_url`), if it is.
+    pub breach_url: Option<CheckedUrl>,
+    /// The clients of others' servers.
+    pub outbound: Outbound,
     /// Usernames that nobody may take.
     pub reserved: Reserved,
     /// What runs beside the requests; a stop waits for it.

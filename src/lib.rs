@@ -10,6 +10,7 @@
 //! | contains SQL or a row | [`store`] |
 //! | happens after the answer was sent | [`jobs`] |
 //! | touches a key, a hash, a random byte | [`crypto`] |
+//! | opens a connection to somebody else's server (SMTP: [`mail`]) | [`outbound`] |
 //! | renders or hands over a mail | [`mail`] |
 //! | is typed by an operator, or written by one | [`cli`], [`config`] |
 //! | tells what happened (logs, metrics) | [`telemetry`] |
@@ -26,6 +27,7 @@ pub mod flows;
 pub mod http;
 pub mod jobs;
 pub mod mail;
+pub mod outbound;
 pub mod store;
 pub mod telemetry;
 

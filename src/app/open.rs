@@ -7,15 +7,15 @@ use secrecy::ExposeSecret;
 use tokio_util::task::TaskTracker;
 
 use super::{App, Keys};
-use crate::config::{Config, Migrate, Report, StoreUrl, TokenAlgorithm};
+use crate::config::{CallRate, Config, Migrate, Report, StoreUrl};
 use crate::crypto::hasher::{Hasher, HasherSettings};
 use crate::crypto::random::Random;
 use crate::crypto::seal::{MasterKey, MasterKeyError, Sealer};
-use crate::domain::keys::SigningAlgorithm;
 use crate::domain::password::PasswordPolicy;
 use crate::domain::profile::{ProfileSchema, SchemaError};
 use crate::domain::username::Reserved;
 use crate::flows::{Settings, keys, tokens};
+use crate::outbound::{self, Lookup, Outbound, Rate, SystemLookup, UrlFault};
 use crate::store::migrate::{self, State};
 use crate::store::{self, Database, Store};
 use crate::{Clock, Fault, FaultKind};
@@ -47,6 +47,9 @@ pub enum OpenError {
     /// Exit 78: the schema of the database was made for newer binaries (CFG-10).
     #[error("the database needs portcullis {0} or newer; this is {VERSION}")]
     TooOld(String),
+    /// Exit 78: the list of breached passwords is where nobody may call.
+    #[error("password.breach_url: {0} (outbound.allow_networks lets networks through)")]
+    BreachUrl(#[from] UrlFault),
     /// Exit 69 when a dependency is out, else 1.
     #[error("{0}")]
     Fault(#[from] Fault),
@@ -63,12 +66,14 @@ pub struct Means {
     pub clock: Clock,
     /// The one source of randomness.
     pub random: Random,
+    /// What finds the addresses of names that are called.
+    pub lookup: Arc<dyn Lookup>,
 }
 
 impl Means {
     /// The system's own.
     pub fn system() -> Self {
-        Self { clock: Clock::system(), random: Random::system() }
+        Self { clock: Clock::system(), random: Random::system(), lookup: Arc::new(SystemLookup) }
     }
 }
 
@@ -113,7 +118,7 @@ fn refuse_old(state: &State) -> Result<(), OpenError> {
 impl App {
     /// Opens everything that `config` names, and reads the signing keys. Nothing is sent or served yet.
     pub async fn open(config: &Config, means: Means) -> Result<Arc<Self>, OpenError> {
-        let Means { clock, random } = means;
+        let Means { clock, random, lookup } = means;
         let sealer = sealer(config, &random)?;
         let schema = profile_schema(config)?;
         prepare(config).await?;
@@ -125,13 +130,19 @@ impl App {
         let settings = store::Settings { database: database(&config.store.url), pool_max };
         let drawn = random.clone();
         let jitter: store::Jitter = Arc::new(move |max| drawn.jitter(max));
-        let store = Store::open(&settings, jitter, tasks.clone()).await?;
+        let store = Store::open(&settings, Arc::clone(&jitter), tasks.clone()).await?;
         let settings = settings_of(config);
         let policy = Policy::new(settings.issuer.clone(), settings.own_audience().to_owned())
             .with_exp_leeway_s(0)
             .and_then(|policy| policy.with_nbf_leeway_s(tokens::BACKDATED_S))
             .map_err(Fault::internal)?;
+        let outbound = outbound(config, &jitter, &clock, lookup);
+        let password = &config.password;
+        let breach_url = password.breach_check.then_some(&password.breach_url);
+        let breach_url = breach_url.map(|url| outbound.breach_list.check_url(url)).transpose()?;
         let app = Arc::new(Self {
+            outbound,
+            breach_url,
             hasher: Hasher::start(hasher_settings(config), random.clone())?,
             keys: Keys::empty(),
             passwords: password_policy(config),
@@ -196,6 +207,25 @@ fn password_policy(config: &Config) -> PasswordPolicy {
     }
 }
 
+fn outbound(
+    config: &Config,
+    jitter: &outbound::Jitter,
+    clock: &Clock,
+    lookup: Arc<dyn Lookup>,
+) -> Outbound {
+    let rate = |rate: CallRate| Rate { per_minute: rate.per_minute, burst: rate.burst };
+    let written = &config.outbound;
+    let settings = outbound::Settings {
+        allow_networks: written.allow_networks.clone(),
+        webhooks_allow_http: config.webhooks.allow_http,
+        mail_server: rate(written.mail_server),
+        breach_list: rate(written.breach_list),
+        webhooks_per_host: rate(written.webhooks),
+    };
+    let (jitter, clock) = (Arc::clone(jitter), clock.clone());
+    Outbound::new(&settings, &outbound::Means { clock, jitter, lookup })
+}
+
 fn settings_of(config: &Config) -> Settings {
     let token = &config.token;
     Settings {
@@ -203,11 +233,7 @@ fn settings_of(config: &Config) -> Settings {
         ui_url: config.ui_url.clone(),
         audiences: token.audiences.clone(),
         user_scope: token.user_scope.clone(),
-        algorithm: match token.algorithm {
-            TokenAlgorithm::Es256 => SigningAlgorithm::Es256,
-            TokenAlgorithm::EdDsa => SigningAlgorithm::EdDsa,
-            TokenAlgorithm::Rs256 => SigningAlgorithm::Rs256,
-        },
+        algorithm: token.algorithm,
         access_lifetime: token.access_lifetime,
         session_idle: token.session_idle,
         session_max: token.session_max,
@@ -222,6 +248,7 @@ fn settings_of(config: &Config) -> Settings {
         email_change_lifetime: config.accounts.email_change_lifetime,
         deletion_grace: config.accounts.deletion_grace,
         unverified_lifetime: config.accounts.unverified_lifetime,
+        audit_retention: config.audit.retention,
         mail_limits: config.limits.enabled.then_some(config.limits.mails),
     }
 }

@@ -22,5 +22,5 @@ pub(crate) async fn open(folder: &Path, clock: Clock) -> Arc<App> {
         ("PORTCULLIS__PASSWORD__HASH_THREADS", "1"),
     ]);
     let config = config::load(&options).unwrap();
-    App::open(&config, Means { clock, random: Random::seeded(1) }).await.unwrap()
+    App::open(&config, Means { clock, random: Random::seeded(1), ..Means::system() }).await.unwrap()
 }

@@ -12,6 +12,10 @@ use crate::config::Report;
 use crate::domain::fields::FieldFault;
 use crate::flows::create_user::CreateError;
 use crate::flows::keys::KeysError;
+use crate::flows::life::LifeError;
+use crate::flows::roles::RoleError;
+use crate::flows::unique::Taken;
+use crate::flows::update::UpdateError;
 use crate::mail::SetupError;
 use crate::{Fault, FaultKind, telemetry};
 
@@ -108,6 +112,7 @@ impl From<OpenError> for Failure {
                 lines: errors.iter().map(|error| format!("profile.schema: {error}")).collect(),
             },
             OpenError::SchemaFile(_)
+            | OpenError::BreachUrl(_)
             | OpenError::MasterKey(_)
             | OpenError::OtherMasterKey(_)
             | OpenError::Pending(_)
@@ -147,11 +152,56 @@ impl From<Vec<FieldFault>> for Failure {
 impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
         match error {
-            CreateError::EmailTaken | CreateError::UsernameTaken => {
-                Self::new(Exit::Conflict, error.to_string())
-            }
+            CreateError::EmailTaken => Self::new(Exit::Conflict, error.to_string()),
+            CreateError::Taken(taken) => taken.into(),
             CreateError::Fault(fault) => fault.into(),
         }
+    }
+}
+
+impl From<LifeError> for Failure {
+    fn from(error: LifeError) -> Self {
+        match error {
+            LifeError::NotFound => Self::new(Exit::NotFound, error.to_string()),
+            LifeError::LastAdmin | LifeError::Conflict(_) => {
+                Self::new(Exit::Conflict, error.to_string())
+            }
+            LifeError::NotAllowed | LifeError::Rehearsed(_) => {
+                Self::new(Exit::Failed, error.to_string())
+            }
+            LifeError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<UpdateError> for Failure {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Life(error) => error.into(),
+            UpdateError::VersionConflict => Self::new(Exit::Conflict, error.to_string()),
+            UpdateError::Invalid(faults) => faults.into(),
+            UpdateError::Taken(taken) => taken.into(),
+        }
+    }
+}
+
+impl From<RoleError> for Failure {
+    fn from(error: RoleError) -> Self {
+        match error {
+            RoleError::UnknownRole => Self::new(Exit::NotFound, error.to_string()),
+            RoleError::Life(error) => error.into(),
+        }
+    }
+}
+
+/// What HTTP answers with 409: the values that somebody else has.
+impl From<Taken> for Failure {
+    fn from(taken: Taken) -> Self {
+        let line = |fault: &FieldFault| match fault.pointer.as_str() {
+            "/username" => "the username is taken".to_owned(),
+            pointer => format!("{pointer}: {}", fault.detail),
+        };
+        Self { code: Exit::Conflict, lines: taken.faults().iter().map(line).collect() }
     }
 }
 

@@ -97,7 +97,7 @@ fn by(config: &Config) -> String {
 }
 
 fn envelope() -> Envelope {
-    let Means { clock, random } = Means::system();
+    let Means { clock, random, .. } = Means::system();
     let now = clock.now();
     Envelope { id: JobId(random.uuid(now)), attempt: 1, made_at: now }
 }

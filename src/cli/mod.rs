@@ -5,6 +5,7 @@
 //! `cli:<os user>` (CFG-11). A secret is never an argument (CFG-04).
 
 mod ask;
+mod audit;
 mod configuration;
 mod failure;
 mod keys;
@@ -61,6 +62,9 @@ enum Command {
     /// Send a test mail, and look at what mails say
     #[command(subcommand)]
     Mail(mail::Mail),
+    /// Read, verify and export the audit trail
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look at the configuration
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -103,6 +107,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Users(users) => Box::pin(users::run(&quiet(&options())?, users)).await,
         Command::Keys(keys) => Box::pin(keys::run(&quiet(&options())?, keys)).await,
         Command::Mail(mail) => Box::pin(mail::run(&quiet(&options())?, mail)).await,
+        Command::Audit(audit) => Box::pin(audit::run(&quiet(&options())?, audit)).await,
         Command::Config(command) => configuration::run(&options(), command),
         Command::Openapi(openapi) => openapi::run(&openapi),
     }

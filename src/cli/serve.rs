@@ -19,7 +19,8 @@ use crate::app::{App, front, watch, work};
 use crate::config::{Config, Environment, MailTransport, StoreUrl};
 use crate::domain::event::Actor;
 use crate::flows::keys;
-use crate::jobs::Workers;
+use crate::jobs::upkeep::Upkeep;
+use crate::jobs::{Workers, tasks};
 use crate::mail::Mailer;
 
 /// Serves until a signal comes, then stops in order.
@@ -39,6 +40,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let public_server = app.tasks.spawn(front.public.serve());
     let admin_server = app.tasks.spawn(front.admin.serve());
     let workers = Workers::start(Arc::clone(&app), mailer, work::worker_settings(config));
+    let upkeep = Upkeep::start(&app, tasks::ALL);
     let watching = CancellationToken::new();
     app.tasks.spawn(watch::watch(Arc::clone(&app), watching.clone()));
     output::print(&greeting(config, addresses))?;
@@ -53,6 +55,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
         tokio::time::sleep(config.http.drain_delay).await;
         let deadline = Instant::now() + config.http.shutdown_timeout;
         tokio::join!(public.finish(), admin.finish(), workers.stop(deadline));
+        upkeep.stop(deadline).await;
         watching.cancel();
         close(&app, deadline).await;
     };

@@ -16,6 +16,7 @@ use crate::domain::profile::ProfileSchema;
 use crate::domain::username::Reserved;
 use crate::flows::create_user::{CreateError, NewAccount};
 use crate::flows::keys::KeysError;
+use crate::flows::unique::Taken;
 
 const GOOD: &[u8] = b"violet-otter-picnic-9";
 
@@ -34,13 +35,14 @@ fn cfg_11_each_cause_has_its_exit_code() {
     };
     let report = config::load(&LoadOptions::only([("PORTCULLIS__X", "1")])).unwrap_err();
     let field = FieldFault::new("/email", FieldCode::Taken, "It is taken.");
-    let failures: [(Failure, Exit, u8); 13] = [
+    let failures: [(Failure, Exit, u8); 14] = [
         (Fault::internal("x").into(), Exit::Failed, 1),
         (Failure::new(Exit::Usage, "x"), Exit::Usage, 2),
         (KeysError::NotFound.into(), Exit::NotFound, 3),
         (KeysError::Conflict("x").into(), Exit::Conflict, 4),
         (CreateError::EmailTaken.into(), Exit::Conflict, 4),
-        (CreateError::UsernameTaken.into(), Exit::Conflict, 4),
+        (CreateError::Taken(Taken::new(["/username"])).into(), Exit::Conflict, 4),
+        (CreateError::Taken(Taken::new(["/profile/x"])).into(), Exit::Conflict, 4),
         (vec![field].into(), Exit::Data, 65),
         (Fault::unavailable("x").into(), Exit::Unavailable, 69),
         (OpenError::Fault(Fault::overloaded("x")).into(), Exit::Unavailable, 69),

@@ -1,6 +1,10 @@
 //! `portcullis users`: accounts, made and looked at by an operator.
 
 pub(super) mod create;
+mod sessions;
+mod set_password;
+mod update;
+mod verbs;
 
 use clap::{Args, Subcommand};
 
@@ -16,12 +20,13 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::http::views::UserView;
 use crate::store::users;
+use verbs::{Destruction, Handing, Verb};
 
 /// LIMIT: the last second of the calendar of both databases; every account is before it.
 const NEWEST: (Timestamp, UserId) =
     (Timestamp::from_micros(253_402_300_799_000_000), UserId(uuid::Uuid::max()));
 
-/// `users create|list|show`
+/// `users create|list|show` and what becomes of an account
 #[derive(Subcommand)]
 pub(super) enum Users {
     /// Create an account; its address counts as verified
@@ -30,6 +35,30 @@ pub(super) enum Users {
     List(List),
     /// Show one account
     Show(Show),
+    /// Change the username or the profile of an account
+    Update(update::Update),
+    /// Bar an account; its sessions end
+    Suspend(verbs::Target),
+    /// Let a suspended account in again
+    Reactivate(verbs::Target),
+    /// Delete an account; it can be restored for `accounts.deletion_grace`
+    Delete(verbs::Doomed),
+    /// Bring a deleted account back
+    Restore(verbs::Target),
+    /// Erase an account for good, whether it was deleted or not
+    Erase(verbs::Doomed),
+    /// Take an address for proven: whoever signed up with it can sign in
+    VerifyEmail(verbs::Target),
+    /// Set a password that its owner must change; the sessions end
+    SetPassword(set_password::SetPassword),
+    /// List where somebody is signed in
+    Sessions(sessions::Sessions),
+    /// Sign somebody out everywhere
+    RevokeSessions(sessions::Revoke),
+    /// Grant a role
+    Grant(verbs::Role),
+    /// Take a role away; the last active administrator stays
+    Revoke(verbs::Role),
 }
 
 /// `users list`
@@ -71,6 +100,18 @@ pub(super) async fn run(config: &Config, command: Users) -> Result<(), Failure> 
             });
             output::print(&found.await?)
         }
+        Users::Update(arguments) => update::run(config, arguments).await,
+        Users::Suspend(target) => verbs::run(config, target, Verb::Suspend).await,
+        Users::Reactivate(target) => verbs::run(config, target, Verb::Reactivate).await,
+        Users::Restore(target) => verbs::run(config, target, Verb::Restore).await,
+        Users::VerifyEmail(target) => verbs::run(config, target, Verb::VerifyEmail).await,
+        Users::Delete(doomed) => verbs::destroy(config, doomed, Destruction::Delete).await,
+        Users::Erase(doomed) => verbs::destroy(config, doomed, Destruction::Erase).await,
+        Users::SetPassword(arguments) => set_password::run(config, arguments).await,
+        Users::Sessions(arguments) => sessions::list(config, arguments).await,
+        Users::RevokeSessions(arguments) => sessions::revoke(config, arguments).await,
+        Users::Grant(role) => verbs::hand(config, role, Handing::Grant).await,
+        Users::Revoke(role) => verbs::hand(config, role, Handing::Revoke).await,
     }
 }
 
@@ -140,7 +181,7 @@ fn dash() -> String {
 }
 
 /// The account that `text` names. An unverified one is found by id and address only (ENU-12).
-async fn find(app: &App, text: &str) -> Result<User, Failure> {
+pub(super) async fn find(app: &App, text: &str) -> Result<User, Failure> {
     let mut db = app.store.read().await?;
     let found = match id(text) {
         Some(id) => users::find(&mut db, id).await?,
@@ -152,7 +193,8 @@ async fn find(app: &App, text: &str) -> Result<User, Failure> {
             Ok(LoginIdentifier::Nobody) | Err(_) => None,
         },
     };
-    found.ok_or_else(unknown)
+    // A tombstone is nobody's account.
+    found.filter(|user| user.erased_at.is_none()).ok_or_else(unknown)
 }
 
 /// An id in its hyphenated form alone: 32 hexadecimal digits are a username.

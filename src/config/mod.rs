@@ -23,9 +23,9 @@ use secrecy::SecretString;
 
 pub use report::{ConfigFault, Report};
 pub use sections::{
-    Accounts, Admin, Environment, Http, Jobs, Limits, Mail, MailTransport, MasterKeySource,
-    Migrate, Password, Profile, Signup, Smtp, SmtpTls, Store, StoreUrl, Telemetry, Token,
-    TokenAlgorithm,
+    Accounts, Admin, Audit, CallRate, Environment, Http, Jobs, Limits, Mail, MailTransport,
+    MasterKeySource, Migrate, Outbound, Password, Profile, Signup, Smtp, SmtpTls, Store, StoreUrl,
+    Telemetry, Token, Webhooks,
 };
 
 /// A configuration that holds.
@@ -63,8 +63,14 @@ pub struct Config {
     pub profile: Profile,
     /// How mails leave.
     pub mail: Mail,
+    /// What is called by this service.
+    pub outbound: Outbound,
+    /// What others are told.
+    pub webhooks: Webhooks,
     /// The worker pool.
     pub jobs: Jobs,
+    /// The audit trail.
+    pub audit: Audit,
     /// Logs.
     pub telemetry: Telemetry,
     shown: show::Shown,

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
+use crate::domain::keys::SigningAlgorithm;
 use crate::domain::signup::{EmailVerification, MailPolicy, SignupMode};
 use crate::telemetry::LogFormat;
 
@@ -95,22 +97,11 @@ pub struct Store {
     pub migrate_url: Option<StoreUrl>,
 }
 
-/// The algorithm of the access tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenAlgorithm {
-    /// ECDSA on P-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-    /// RSA with PKCS#1 v1.5, 3072 bits and more.
-    Rs256,
-}
-
 /// `[token]`: access and refresh tokens, their keys.
 #[derive(Clone, Debug)]
 pub struct Token {
     /// Algorithm of the key that is announced next.
-    pub algorithm: TokenAlgorithm,
+    pub algorithm: SigningAlgorithm,
     /// `aud` values, never empty; the first is our own.
     pub audiences: Vec<String>,
     /// Life of an access token, in whole seconds.
@@ -140,6 +131,10 @@ pub struct Password {
     pub max_length: usize,
     /// Guesses at least, as a power of ten.
     pub strength_min: u32,
+    /// Whether a new password is looked for among those that were stolen.
+    pub breach_check: bool,
+    /// Where their ranges are asked for; ends with a slash.
+    pub breach_url: String,
     /// argon2id memory.
     pub memory_kib: u32,
     /// argon2id passes.
@@ -257,6 +252,42 @@ pub struct Jobs {
     pub lease: Duration,
     /// Tries until a job is given up.
     pub attempts_max: u32,
+}
+
+/// `[audit]`
+#[derive(Clone, Copy, Debug)]
+pub struct Audit {
+    /// Age at which an event leaves the trail; `None` keeps it for ever.
+    pub retention: Option<Duration>,
+}
+
+/// How often something is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallRate {
+    /// Calls a minute in the long run.
+    pub per_minute: u32,
+    /// Calls at once after a rest.
+    pub burst: u32,
+}
+
+/// `[outbound]`
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    /// Networks that may be called besides public addresses.
+    pub allow_networks: Vec<IpNet>,
+    /// Mails that leave by SMTP.
+    pub mail_server: CallRate,
+    /// Ranges of breached passwords.
+    pub breach_list: CallRate,
+    /// Attempts at the webhooks of one host.
+    pub webhooks: CallRate,
+}
+
+/// `[webhooks]`
+#[derive(Clone, Debug)]
+pub struct Webhooks {
+    /// Whether they may be sent without TLS.
+    pub allow_http: bool,
 }
 
 /// `[telemetry]`

@@ -182,7 +182,8 @@ mod tests {
         let next = row(|key| key.signs_at = Some(NOW.plus(HOUR)));
         let waiting = row(|_| {});
         let ring = loaded(&[old.clone(), next.clone(), waiting.clone()]);
-        let published = |now| ring.public(now).into_iter().map(|jwk| jwk.kid).collect::<Vec<_>>();
+        let published =
+            |now| ring.public(now).into_iter().map(|jwk| jwk.kid().to_owned()).collect::<Vec<_>>();
 
         let before = NOW.plus(HOUR).minus(Duration::from_micros(1));
         assert_eq!(signing_kid(&ring, before), Some(old.kid.clone()));
@@ -206,7 +207,8 @@ mod tests {
         });
         let ring = loaded(&[newer.clone(), revoked.clone(), older.clone()]);
         assert_eq!(signing_kid(&ring, NOW), Some(newer.kid.clone()));
-        let published: Vec<String> = ring.public(NOW).into_iter().map(|jwk| jwk.kid).collect();
+        let published: Vec<String> =
+            ring.public(NOW).into_iter().map(|jwk| jwk.kid().to_owned()).collect();
         assert_eq!(published, [newer.kid, older.kid]);
         assert!(ring.needs_care(NOW), "no successor");
     }

@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{self, SHA256};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -15,6 +14,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis_verify::PublicKey;
 use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -130,12 +130,12 @@ impl PrivateKey {
 
     /// The one algorithm that the key signs with.
     pub fn algorithm(&self) -> SigningAlgorithm {
-        self.public.alg
+        self.public.algorithm()
     }
 
     /// The RFC 7638 thumbprint (SHA-256): 43 characters of base64url.
     pub fn kid(&self) -> &str {
-        &self.public.kid
+        self.public.kid()
     }
 
     /// The public part, as it is published.
@@ -157,7 +157,7 @@ impl PrivateKey {
 
     fn new(pair: Pair) -> Result<Self, KeyError> {
         let public = pair.public_jwk()?;
-        let header = json!({ "alg": public.alg, "kid": public.kid, "typ": "at+jwt" });
+        let header = json!({ "alg": public.algorithm(), "kid": public.kid(), "typ": "at+jwt" });
         let header = format!("{}.", URL_SAFE_NO_PAD.encode(header.to_string()));
         Ok(Self { pair, public, header })
     }
@@ -194,45 +194,15 @@ impl Pair {
     }
 
     fn public_jwk(&self) -> Result<PublicJwk, KeyError> {
-        let mut jwk = PublicJwk {
-            kty: String::new(),
-            crv: None,
-            x: None,
-            y: None,
-            n: None,
-            e: None,
-            kid: String::new(),
-            usage: "sig".into(),
-            alg: self.algorithm(),
-        };
-        let text = |bytes: &[u8]| Some(URL_SAFE_NO_PAD.encode(bytes));
-        // The members that RFC 7638, 3.2 hashes, in the order of their names.
-        let hashed = match self {
-            Self::Ec(pair) => {
-                let point = pair.public_key().as_ref();
-                let (x, y) = point
-                    .strip_prefix(&[0x04])
-                    .and_then(|point| point.split_at_checked(32))
-                    .ok_or(KeyError::Broken)?;
-                (jwk.kty, jwk.crv) = ("EC".into(), Some("P-256".into()));
-                (jwk.x, jwk.y) = (text(x), text(y));
-                json!({ "crv": jwk.crv, "kty": jwk.kty, "x": jwk.x, "y": jwk.y })
-            }
-            Self::Ed(pair) => {
-                (jwk.kty, jwk.crv) = ("OKP".into(), Some("Ed25519".into()));
-                jwk.x = text(pair.public_key().as_ref());
-                json!({ "crv": jwk.crv, "kty": jwk.kty, "x": jwk.x })
-            }
+        let public = match self {
+            Self::Ec(pair) => PublicKey::p256(pair.public_key().as_ref()),
+            Self::Ed(pair) => PublicKey::ed25519(pair.public_key().as_ref()),
             Self::Rsa(pair) => {
                 let (n, e) = rsa_numbers(pair.public_key().as_ref())?;
-                jwk.kty = "RSA".into();
-                (jwk.n, jwk.e) = (text(n), text(e));
-                json!({ "e": jwk.e, "kty": jwk.kty, "n": jwk.n })
+                PublicKey::rsa(n, e)
             }
         };
-        let thumbprint = digest::digest(&SHA256, hashed.to_string().as_bytes());
-        jwk.kid = URL_SAFE_NO_PAD.encode(thumbprint);
-        Ok(jwk)
+        public.map(PublicJwk::new).or(Err(KeyError::Broken))
     }
 }
 

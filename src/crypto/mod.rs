@@ -3,6 +3,7 @@
 //! Knows no table and no request: what is stored comes and goes as values of `domain`.
 //! The RSA private operation is aws-lc's; the crate `rsa` is not here (JWT-15).
 
+pub mod chain;
 pub mod hasher;
 pub mod keyring;
 pub mod keys;

@@ -169,11 +169,37 @@ pub struct Event {
     pub subject: Subject,
     /// The request that did it.
     pub request_id: Option<String>,
-    /// Keyed hash over `address` and `data`: the trail stays valid when these are erased (LOG-10).
+    /// Hash over `address` and `data` under `details_key`: the trail stays valid when these are erased (LOG-10).
     pub details_hash: [u8; 32],
+    /// The key of `details_hash`, of this event alone; erased with the details, so that no guess can be tried.
+    pub details_key: [u8; 32],
     /// The address that it came from; erased with the account.
     pub address: Option<String>,
     /// Changed field names and the like; erased with the account.
+    pub data: Map<String, Value>,
+}
+
+/// A line of the trail about an account, as it is read back.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct OwnEvent {
+    /// Names the event; sorts by time.
+    pub id: EventId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// A kind of [`Actor`].
+    pub actor_kind: String,
+    /// The name of the actor.
+    pub actor_id: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// How it ended.
+    pub outcome: String,
+    /// The request that did it.
+    pub request_id: Option<String>,
+    /// The address that it came from, until it is erased.
+    pub address: Option<String>,
+    /// Changed field names and the like, until they are erased.
+    #[sqlx(json)]
     pub data: Map<String, Value>,
 }
 

@@ -112,15 +112,38 @@ impl Letter {
             Self::Invitation { .. } => MailKind::Invitation,
             Self::Reset { .. } => MailKind::Reset,
             Self::EmailChange { .. } => MailKind::EmailChange,
-            Self::AlreadyRegistered
-            | Self::AddressHeld
-            | Self::EmailChangeRequested { .. }
+            Self::AlreadyRegistered | Self::AddressHeld => MailKind::Attempt,
+            Self::EmailChangeRequested { .. }
             | Self::EmailChanged
             | Self::PasswordChanged
             | Self::PasswordSet
             | Self::NewDevice { .. }
             | Self::AccountDeleted { .. }
             | Self::AccountRestored => MailKind::Notice,
+        }
+    }
+}
+
+impl Letter {
+    /// Whether it still goes out once the account is deleted.
+    ///
+    /// What has happened does: who takes an account over and deletes it must not silence its notices (EML-11). What asks
+    /// for something that a deleted account cannot do, or is no longer true, does not.
+    pub fn is_for_deleted(&self) -> bool {
+        match self {
+            Self::AddressHeld
+            | Self::AccountDeleted { .. }
+            | Self::EmailChanged
+            | Self::PasswordChanged
+            | Self::PasswordSet
+            | Self::NewDevice { .. } => true,
+            Self::Verify { .. }
+            | Self::AlreadyRegistered
+            | Self::Reset { .. }
+            | Self::EmailChange { .. }
+            | Self::EmailChangeRequested { .. }
+            | Self::Invitation { .. }
+            | Self::AccountRestored => false,
         }
     }
 }

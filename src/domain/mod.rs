@@ -15,5 +15,6 @@ pub mod session;
 pub mod signup;
 pub mod time;
 pub mod token;
+pub mod trail;
 pub mod user;
 pub mod username;

@@ -18,6 +18,7 @@ mod merge;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 pub use build::SchemaError;
 pub use merge::merge_patch;

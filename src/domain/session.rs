@@ -27,6 +27,14 @@ pub enum EndReason {
     Ended,
     /// A retired refresh token came back (SES-03).
     Reuse,
+    /// Its user was suspended.
+    Suspended,
+    /// Its user was deleted.
+    Deleted,
+    /// An operator ended it.
+    Revoked,
+    /// The password was set anew.
+    PasswordSet,
 }
 
 impl EndReason {
@@ -36,6 +44,10 @@ impl EndReason {
             Self::Logout => "logout",
             Self::Ended => "ended",
             Self::Reuse => "refresh_token_reused",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+            Self::Revoked => "revoked",
+            Self::PasswordSet => "password_set",
         }
     }
 }
@@ -65,6 +77,18 @@ pub struct Session {
     pub address: String,
     /// What the client called itself.
     pub user_agent: Option<String>,
+}
+
+/// A session as it is stored, ended or not.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct StoredSession {
+    /// The session.
+    #[sqlx(flatten)]
+    pub session: Session,
+    /// When it was ended, unless it ended by itself.
+    pub ended_at: Option<Timestamp>,
+    /// Why it was ended: a word of [`EndReason`].
+    pub end_reason: Option<String>,
 }
 
 /// Whom an access token names, as the database has it now.

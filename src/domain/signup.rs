@@ -44,8 +44,10 @@ pub enum MailKind {
     Reset,
     /// Confirms a change of the address.
     EmailChange,
-    /// Tells what happened.
+    /// Tells what happened to the account.
     Notice,
+    /// Tells of a try that anybody can make, so that nobody can use up the notices of what happened.
+    Attempt,
 }
 
 impl MailKind {
@@ -57,6 +59,7 @@ impl MailKind {
             Self::Reset => "reset",
             Self::EmailChange => "email_change",
             Self::Notice => "notice",
+            Self::Attempt => "attempt",
         }
     }
 }

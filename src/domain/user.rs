@@ -65,10 +65,14 @@ pub struct User {
     pub profile: Map<String, Value>,
     /// The newest signup of an account that was never verified and never had a session.
     pub pending_since: Option<Timestamp>,
+    /// Until when its invitation stands, unless it was taken; the account leaves then.
+    pub invited_until: Option<Timestamp>,
     /// When an operator barred it.
     pub suspended_at: Option<Timestamp>,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
+    /// When everything personal was erased; what is left is a tombstone.
+    pub erased_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When what is shown last changed.
@@ -112,6 +116,11 @@ impl User {
             (Status::Unverified, EmailVerification::Required) => Err(NoToken::Unverified),
             (Status::Deleted | Status::Suspended, _) => Err(NoToken::Barred),
         }
+    }
+
+    /// An account that was made by an invitation, which nobody has taken yet.
+    pub fn is_invited(&self) -> bool {
+        self.invited_until.is_some() && self.status() == Status::Unverified
     }
 
     /// A signup that the next one on this address may replace (EML-13).

@@ -1,5 +1,7 @@
 //! An account made by an operator: with or without a password, verified or not, an admin or not.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::Fault;
@@ -9,13 +11,14 @@ use crate::domain::event::{Action, Actor, Subject};
 use crate::domain::ids::UserId;
 use crate::domain::password::PlainPassword;
 use crate::domain::password_hash::PasswordHash;
+use crate::domain::profile::ProfileSchema;
 use crate::domain::session::Origin;
 use crate::domain::user::User;
 use crate::domain::username::Username;
 use crate::flows::Stamp;
 use crate::flows::signup::VerifyLetter;
+use crate::flows::unique::{self, Taken, UniqueError};
 use crate::store::roles::{self, ADMIN};
-use crate::store::unique_values::{self, USERNAME};
 use crate::store::users::{self, NewUser};
 use crate::store::{Writer, credentials, events};
 
@@ -41,9 +44,9 @@ pub enum CreateError {
     /// There is an account with the address.
     #[error("the e-mail address is taken")]
     EmailTaken,
-    /// A verified user holds the username.
-    #[error("the username is taken")]
-    UsernameTaken,
+    /// A verified user holds the username, or a value of a `unique` field.
+    #[error(transparent)]
+    Taken(Taken),
     /// It could not be done.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -66,13 +69,14 @@ pub async fn create_user(
         email,
         email_canonical: canonical.as_str().to_owned(),
         email_verified_at: account.is_verified.then_some(stamp.now),
-        username: account.username.as_ref().map(|name| name.typed().to_owned()),
+        username: account.username.map(|name| name.into_parts().0),
         profile: account.profile,
         is_pending: false,
+        invited_until: None,
         created_at: stamp.now,
     };
     let change = Creation {
-        username_canonical: account.username.map(|name| name.into_parts().1),
+        schema: Arc::clone(&app.schema),
         letter: VerifyLetter::new(app, &stamp),
         is_admin: account.is_admin,
         user,
@@ -84,7 +88,7 @@ pub async fn create_user(
 
 struct Creation {
     user: NewUser,
-    username_canonical: Option<String>,
+    schema: Arc<ProfileSchema>,
     hash: PasswordHash,
     letter: VerifyLetter,
     is_admin: bool,
@@ -97,10 +101,12 @@ async fn create(tx: &mut Writer, new: &Creation) -> Result<User, CreateError> {
         return Err(CreateError::EmailTaken);
     }
     let is_verified = new.user.email_verified_at.is_some();
-    if let Some(username) = &new.username_canonical
-        && !take_username(tx, username, id, is_verified).await?
-    {
-        return Err(CreateError::UsernameTaken);
+    let values = (new.user.username.as_deref(), &new.user.profile);
+    if is_verified {
+        unique::claim_all(tx, &new.schema, id, values).await?;
+    } else {
+        // An account that is not verified reserves nothing (ENU-12); an operator is told of a clash all the same.
+        unique::check_free(tx, &new.schema, values).await?;
     }
     let (stamp, subject) = (&new.stamp, Subject::User(id));
     credentials::set(tx, id, &new.hash, stamp.now).await?;
@@ -118,15 +124,11 @@ async fn create(tx: &mut Writer, new: &Creation) -> Result<User, CreateError> {
     Ok(made.ok_or_else(|| Fault::internal("the new user is gone"))?)
 }
 
-/// A verified account takes its name; an unverified one only wishes for it (ENU-12).
-async fn take_username(
-    tx: &mut Writer,
-    username: &str,
-    id: UserId,
-    is_verified: bool,
-) -> Result<bool, Fault> {
-    if is_verified {
-        return unique_values::claim(tx, USERNAME, username, id).await;
+impl From<UniqueError> for CreateError {
+    fn from(error: UniqueError) -> Self {
+        match error {
+            UniqueError::Taken(taken) => Self::Taken(taken),
+            UniqueError::Fault(fault) => Self::Fault(fault),
+        }
     }
-    Ok(unique_values::find_holder(tx, USERNAME, username).await?.is_none())
 }

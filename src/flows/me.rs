@@ -15,7 +15,7 @@ use crate::domain::signup::EmailVerification;
 use crate::domain::user::User;
 use crate::domain::username::{Reserved, Username};
 use crate::flows::Stamp;
-use crate::store::unique_values::{self, USERNAME};
+use crate::flows::unique::{self, Taken, UniqueError};
 use crate::store::{Writer, events, users};
 
 /// What is to change. The members that are absent stay as they are.
@@ -45,9 +45,9 @@ pub enum PatchError {
     /// The patch, or what it leads to, is not valid.
     #[error("the patch is not valid")]
     Invalid(Vec<FieldFault>),
-    /// A verified user holds the username.
-    #[error("the username is taken")]
-    UsernameTaken,
+    /// A verified user holds the username, or a value of a `unique` field.
+    #[error(transparent)]
+    Taken(Taken),
     /// The user is gone, or may not sign in any more.
     #[error("the user may not sign in any more")]
     SignedOut,
@@ -68,10 +68,8 @@ pub async fn patch(
     let change = Change {
         stamp: Stamp::new(app, Actor::User(id), origin),
         id,
-        patch,
+        amendment: Amendment::new(app, patch, By::User),
         expected,
-        schema: Arc::clone(&app.schema),
-        reserved: app.reserved.clone(),
         needed: app.settings.email_verification,
     };
     app.store.write(change, |tx, change| Box::pin(apply(tx, change))).await
@@ -80,38 +78,67 @@ pub async fn patch(
 struct Change {
     stamp: Stamp,
     id: UserId,
-    patch: Patch,
+    amendment: Amendment,
     expected: Expected,
+    needed: EmailVerification,
+}
+
+/// A patch, and what it is held against.
+pub(super) struct Amendment {
+    patch: Patch,
+    by: By,
     schema: Arc<ProfileSchema>,
     reserved: Reserved,
-    needed: EmailVerification,
+}
+
+impl Amendment {
+    /// A patch that is written by `by`.
+    pub(super) fn new(app: &App, patch: Patch, by: By) -> Self {
+        Self { patch, by, schema: Arc::clone(&app.schema), reserved: app.reserved.clone() }
+    }
+}
+
+impl Expected {
+    /// Whether the patch is against `version`.
+    pub(super) fn allows(&self, version: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Versions(versions) => versions.contains(&version),
+        }
+    }
 }
 
 async fn apply(tx: &mut Writer, change: &Change) -> Result<User, PatchError> {
     let user = users::lock(tx, change.id).await?.ok_or(PatchError::SignedOut)?;
     user.may_get_a_token(change.needed).or(Err(PatchError::SignedOut))?;
     // Order of api.md: whether `If-Match` is current comes before the values.
-    if let Expected::Versions(versions) = &change.expected
-        && !versions.contains(&user.version)
-    {
+    if !change.expected.allows(user.version) {
         return Err(PatchError::VersionConflict);
     }
-    let wished = values(change, &user)?;
+    amend(tx, &change.stamp, &change.amendment, user).await
+}
+
+/// Patches a locked account; the account as it is afterwards.
+pub(super) async fn amend(
+    tx: &mut Writer,
+    stamp: &Stamp,
+    amendment: &Amendment,
+    user: User,
+) -> Result<User, PatchError> {
+    let wished = values(amendment, &user)?;
     let username = wished.username.as_ref().map(Username::typed);
     let changed: Vec<Value> =
         wished.changed.iter().map(|name| Value::String(name.clone())).collect();
     if changed.is_empty() {
         return Ok(user);
     }
-    if wished.changed.iter().any(|name| name == "username") {
-        move_username(tx, &user, wished.username.as_ref()).await?;
-    }
-    let now = change.stamp.now;
+    unique::move_values(tx, &amendment.schema, &user, (username, &wished.profile)).await?;
+    let now = stamp.now;
     if !users::update_shown(tx, &user, username, &wished.profile, now).await? {
         return Err(Fault::internal("a locked user was changed by somebody else").into());
     }
     let data = Map::from_iter([("changed".into(), Value::Array(changed))]);
-    let event = change.stamp.event(Action::UserUpdated, Subject::User(user.id), data)?;
+    let event = stamp.event(Action::UserUpdated, Subject::User(user.id), data)?;
     events::append(tx, &event).await?;
     let username = username.map(str::to_owned);
     Ok(User {
@@ -131,22 +158,22 @@ struct Wished {
 }
 
 /// The values that the patch leads to, or everything that is wrong with them.
-fn values(change: &Change, user: &User) -> Result<Wished, PatchError> {
+fn values(amendment: &Amendment, user: &User) -> Result<Wished, PatchError> {
     let mut faults = Vec::new();
-    let username = match &change.patch.username {
+    let username = match &amendment.patch.username {
         None => user.username.clone(),
         Some(wish) => wish.clone(),
     };
-    let is_new = change.patch.username.is_some() && username != user.username;
+    let is_new = amendment.patch.username.is_some() && username != user.username;
     let username = username.and_then(|text| {
         // A name that somebody holds stays theirs, even if it was reserved later.
-        let reserved = if is_new { &change.reserved } else { &Reserved::none() };
+        let reserved = if is_new { &amendment.reserved } else { &Reserved::none() };
         Username::parse(&text, reserved).map_err(|error| faults.push(error.at("/username"))).ok()
     });
     let mut profile = Value::Object(user.profile.clone());
-    if let Some(patch) = &change.patch.profile {
+    if let Some(patch) = &amendment.patch.profile {
         let patch = Value::Object(patch.clone());
-        match change.schema.patched(&profile, &patch, By::User, "/profile") {
+        match amendment.schema.patched(&profile, &patch, amendment.by, "/profile") {
             Ok(patched) => profile = patched,
             Err(found) => faults.extend(found),
         }
@@ -174,16 +201,11 @@ fn differing(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<String> 
         .collect()
 }
 
-/// Gives up the old name and takes the new one; the row count decides who has it.
-async fn move_username(
-    tx: &mut Writer,
-    user: &User,
-    new: Option<&Username>,
-) -> Result<(), PatchError> {
-    unique_values::release(tx, USERNAME, user.id).await?;
-    let Some(new) = new else { return Ok(()) };
-    if !unique_values::claim(tx, USERNAME, new.canonical(), user.id).await? {
-        return Err(PatchError::UsernameTaken);
+impl From<UniqueError> for PatchError {
+    fn from(error: UniqueError) -> Self {
+        match error {
+            UniqueError::Taken(taken) => Self::Taken(taken),
+            UniqueError::Fault(fault) => Self::Fault(fault),
+        }
     }
-    Ok(())
 }

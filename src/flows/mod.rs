@@ -1,19 +1,37 @@
 //! What the service does: one story a file, read from top to bottom. Ask, hash, one named change, answer.
 
+pub mod audit;
 pub mod authenticate;
 pub mod create_user;
+pub mod delete_account;
+pub mod erase;
+pub mod export;
+pub mod idempotency;
+pub mod invitation;
 pub mod keys;
+pub mod life;
 pub mod login;
 pub mod logout;
+pub mod mails;
 pub mod me;
+pub mod own_events;
 pub mod passwords;
 pub mod refresh;
 pub mod resend;
+pub mod revoke_sessions;
+pub mod roles;
 pub mod sessions;
+pub mod set_password;
 pub mod signup;
+mod signup_at_once;
 mod stamp;
+pub mod suspend;
+pub mod sweep;
 pub mod tokens;
+pub mod unique;
+pub mod update;
 pub mod verify_email;
+pub mod vouch;
 
 pub(crate) use stamp::JOB_PAYLOAD;
 pub use stamp::Stamp;
@@ -64,6 +82,8 @@ pub struct Settings {
     pub deletion_grace: Duration,
     /// `accounts.unverified_lifetime`.
     pub unverified_lifetime: Duration,
+    /// `audit.retention`; `None` keeps the trail for ever.
+    pub audit_retention: Option<Duration>,
     /// Mails to one mailbox and kind; `None` with `limits.enabled = false`.
     pub mail_limits: Option<MailPolicy>,
 }

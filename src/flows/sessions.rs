@@ -21,7 +21,7 @@ pub struct Page {
 }
 
 /// LIMIT: before every session there can be: the year 9999, which both databases and RFC 3339 still hold.
-const FIRST: Place =
+pub(super) const FIRST: Place =
     (Timestamp::from_micros(253_402_300_799_000_000), SessionId(uuid::Uuid::max()));
 
 /// The page of at most `limit` live sessions that began before the place `before`.

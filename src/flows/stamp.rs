@@ -4,13 +4,16 @@ use serde_json::{Map, Value};
 
 use crate::Fault;
 use crate::app::App;
+use crate::crypto::chain;
 use crate::crypto::random::Random;
 use crate::crypto::seal::{Place, Sealer};
 use crate::domain::event::{Action, Actor, Event, Subject};
 use crate::domain::ids::{EventId, JobId};
 use crate::domain::job::{NewJob, Task};
 use crate::domain::session::Origin;
+use crate::domain::signup::MailPolicy;
 use crate::domain::time::Timestamp;
+use crate::domain::trail::details_spelled;
 
 /// The column of sealed job payloads.
 pub(crate) const JOB_PAYLOAD: &str = "jobs.payload";
@@ -26,6 +29,7 @@ pub struct Stamp {
     pub origin: Origin,
     random: Random,
     sealer: Sealer,
+    mail_limits: Option<MailPolicy>,
 }
 
 impl Stamp {
@@ -37,6 +41,7 @@ impl Stamp {
             origin,
             random: app.random.clone(),
             sealer: app.sealer.clone(),
+            mail_limits: app.settings.mail_limits,
         }
     }
 
@@ -44,6 +49,16 @@ impl Stamp {
     #[must_use]
     pub fn by(self, actor: Actor) -> Self {
         Self { actor, ..self }
+    }
+
+    /// How much a mailbox may be sent; `None` where nothing is limited.
+    pub(super) fn mail_limits(&self) -> Option<MailPolicy> {
+        self.mail_limits
+    }
+
+    /// A hash that only this installation can make.
+    pub(super) fn keyed_hash(&self, purpose: &'static str, data: &[u8]) -> [u8; 32] {
+        self.sealer.keyed_hash(purpose, data)
     }
 
     /// A line of the trail.
@@ -54,7 +69,8 @@ impl Stamp {
         data: Map<String, Value>,
     ) -> Result<Event, Fault> {
         let address = (!self.origin.address.is_empty()).then(|| self.origin.address.clone());
-        let hashed = serde_json::to_vec(&(&address, &data)).map_err(Fault::internal)?;
+        let details_key: [u8; 32] = self.random.bytes();
+        let spelled = details_spelled(address.as_deref(), &data);
         Ok(Event {
             id: EventId(self.random.uuid(self.now)),
             at: self.now,
@@ -62,7 +78,8 @@ impl Stamp {
             action,
             subject,
             request_id: self.origin.request_id.clone(),
-            details_hash: self.sealer.keyed_hash("event_details", &hashed),
+            details_hash: chain::details(&details_key, &spelled),
+            details_key,
             address,
             data,
         })

@@ -1,5 +1,7 @@
 //! A verification: the token proves the mailbox, the password the person who signed up (EML-13).
 
+use std::sync::Arc;
+
 use serde_json::Map;
 
 use crate::app::App;
@@ -7,15 +9,15 @@ use crate::crypto::random;
 use crate::domain::event::{Action, Actor, Subject, session_data};
 use crate::domain::password::PlainPassword;
 use crate::domain::password_hash::PasswordHash;
+use crate::domain::profile::ProfileSchema;
 use crate::domain::session::Origin;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenDigest, TokenKind, TokenSecret};
 use crate::domain::user::{Status, User};
-use crate::domain::username::Username;
 use crate::flows::Stamp;
 use crate::flows::tokens::{Opening, Tokens};
+use crate::flows::unique::{self, Dropped};
 use crate::store::one_time_tokens::{self, Purpose};
-use crate::store::unique_values::{self, USERNAME};
 use crate::store::{Writer, events, users};
 use crate::{Fault, deadline};
 
@@ -43,13 +45,13 @@ pub enum VerifyError {
     Fault(#[from] Fault),
 }
 
-/// A proven mailbox: tokens of a first session, and whether the wished username went to somebody else meanwhile.
+/// A proven mailbox: tokens of a first session, and the wishes that went to somebody else meanwhile.
 #[derive(Debug)]
 pub struct Verified {
     /// The tokens.
     pub tokens: Tokens,
-    /// The username was taken meanwhile, and is dropped.
-    pub is_username_dropped: bool,
+    /// What was taken meanwhile, and is dropped.
+    pub dropped: Dropped,
 }
 
 /// Spends the token, marks the mailbox proven and opens a session.
@@ -74,11 +76,12 @@ pub async fn verify_email(app: &App, proof: Proof) -> Result<Verified, VerifyErr
     let stamp = Stamp::new(app, Actor::User(user.id), proof.origin);
     let at = (&stamp.origin, stamp.now);
     let opening = Opening::new(app, &user, app.settings.own_audience(), set_at, at);
-    let change =
-        Verification { stamp, digest, checked: (set_at, hash), user, opening: opening.clone() };
-    let (user, is_username_dropped) =
+    let schema = Arc::clone(&app.schema);
+    let checked = (set_at, hash);
+    let change = Verification { stamp, digest, checked, user, opening: opening.clone(), schema };
+    let (user, dropped) =
         app.store.write(change, |tx, change| Box::pin(store_proof(tx, change))).await?;
-    Ok(Verified { tokens: opening.tokens(app, &user, false)?, is_username_dropped })
+    Ok(Verified { tokens: opening.tokens(app, &user, false)?, dropped })
 }
 
 struct Verification {
@@ -88,9 +91,13 @@ struct Verification {
     checked: (Timestamp, PasswordHash),
     user: User,
     opening: Opening,
+    schema: Arc<ProfileSchema>,
 }
 
-async fn store_proof(tx: &mut Writer, change: &Verification) -> Result<(User, bool), VerifyError> {
+async fn store_proof(
+    tx: &mut Writer,
+    change: &Verification,
+) -> Result<(User, Dropped), VerifyError> {
     let (id, now) = (change.user.id, change.stamp.now);
     // SECURITY: EML-04. The row count of one conditional statement is the decision.
     if !one_time_tokens::spend(tx, &change.digest, Purpose::EmailVerification, now).await? {
@@ -101,10 +108,7 @@ async fn store_proof(tx: &mut Writer, change: &Verification) -> Result<(User, bo
         return Err(VerifyError::BadCredentials);
     }
     let user = users::find(tx, id).await?.ok_or_else(|| Fault::internal("the user is gone"))?;
-    let is_username_dropped = !claim_username(tx, &user).await?;
-    if is_username_dropped {
-        users::drop_username(tx, id).await?;
-    }
+    let (user, dropped) = unique::claim_wishes(tx, &change.schema, user).await?;
     if !change.opening.store(tx).await? {
         return Err(VerifyError::BadCredentials);
     }
@@ -113,16 +117,5 @@ async fn store_proof(tx: &mut Writer, change: &Verification) -> Result<(User, bo
     events::append(tx, &verified).await?;
     let data = session_data(change.opening.session.id);
     events::append(tx, &stamp.event(Action::SessionStarted, subject, data)?).await?;
-    Ok((user, is_username_dropped))
-}
-
-/// Takes the wished username, now that it may reserve something; `false` if somebody holds it.
-async fn claim_username(tx: &mut Writer, user: &User) -> Result<bool, Fault> {
-    match user.username.as_deref().map(Username::canonical_of) {
-        None => Ok(true),
-        Some(canonical) => {
-            let canonical = canonical.map_err(Fault::internal)?;
-            unique_values::claim(tx, USERNAME, &canonical, user.id).await
-        }
-    }
+    Ok((user, dropped))
 }

@@ -1,7 +1,8 @@
 //! Signing up and proving the mailbox.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web::Data};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -10,16 +11,19 @@ use validator::Validate;
 use super::answer::{Json, json};
 use super::body::Body;
 use super::context::Client;
+use super::idempotency;
 use super::problem::{Kind, Problem};
-use super::views::{Accepted, AcceptedAnswer, Profile, TokenAnswer};
+use super::views::{Accepted, AcceptedAnswer, Profile, SignedUpAnswer, TokenAnswer};
+use crate::Fault;
 use crate::app::App;
 use crate::domain::email::{CanonicalEmail, EmailAddress};
 use crate::domain::fields::FieldFault;
 use crate::domain::profile::Writer;
 use crate::domain::username::Username;
+use crate::flows::idempotency::{Begun, Held, Kept, Presented, begin};
 use crate::flows::passwords::check_new;
 use crate::flows::resend::resend as flow_resend;
-use crate::flows::signup::{Signup, SignupError, signup as flow_signup};
+use crate::flows::signup::{Once, SignedUp, Signup, SignupError, signup as flow_signup};
 use crate::flows::verify_email::{Proof, VerifyError, verify_email as flow_verify};
 
 /// What somebody signs up with.
@@ -75,18 +79,86 @@ impl SignupBody {
 /// Signs somebody up.
 ///
 /// The answer is the same for a new and for a taken address; a mail tells which it was. On a signup
-/// that is not verified yet, the newest one replaces password, username and profile.
+/// that is not verified yet, the newest one replaces password, username and profile. With an invitation,
+/// or where no proof of the mailbox is needed, the account can be used at once (201).
 #[utoipa::path(post, path = "/v1/signup", tag = "accounts", operation_id = "create_signup",
+    params(idempotency::KeyParameter),
     request_body = SignupBody, security(()), responses(
-        (status = 202, description = "A mail is on its way.", body = AcceptedAnswer)))]
+        (status = 201, description = "The account can be used.", body = SignedUpAnswer,
+            headers(("Idempotency-Replayed" = bool, description = "Only on an answer that was given before."))),
+        (status = 202, description = "A mail is on its way.", body = AcceptedAnswer,
+            headers(("Idempotency-Replayed" = bool, description = "Only on an answer that was given before.")))))]
 pub(crate) async fn signup(
     app: Data<App>,
     client: Client,
+    request: HttpRequest,
     body: Body<SignupBody>,
 ) -> Result<HttpResponse, Problem> {
-    let signup = body.read().await?.parse(&app, client).await?;
-    flow_signup(&app, signup).await?;
-    Ok(accepted(Accepted::VerificationRequired))
+    let key = idempotency::key(&request)?;
+    body.admit()?;
+    let received = body.receive().await?;
+    let sent = received.value().clone();
+    let signup = received.check()?.parse(&app, client).await?;
+    let Some(key) = key else { return signed_up(&app, &flow_signup(&app, signup, None).await?) };
+    let presented = Presented {
+        key: &key,
+        route: "POST /v1/signup",
+        caller: signup.email.canonical().as_str(),
+        body: &sent,
+    };
+    let held = match begin(&app, &presented).await? {
+        Begun::Again(kept) => return idempotency::again(kept),
+        Begun::First(held) => held,
+    };
+    let once = Once { held, render: kept };
+    match flow_signup(&app, signup, Some(&once)).await {
+        Ok(done) => signed_up(&app, &done),
+        Err(error) => Err(unkept(&app, once.held, error).await),
+    }
+}
+
+/// Ends the key of a signup that failed: a conflict is kept, anything else may be tried again.
+async fn unkept(app: &App, held: Held, error: SignupError) -> Problem {
+    let code = match &error {
+        SignupError::UsernameTaken => Kind::UsernameTaken.code(),
+        SignupError::EmailTaken => Kind::EmailTaken.code(),
+        SignupError::Superseded => return error.into(),
+        SignupError::Closed | SignupError::Fault(_) => {
+            held.release(app).await;
+            return error.into();
+        }
+    };
+    let kept = Kept::Conflict { code: code.to_owned(), pointers: Vec::new() };
+    if let Err(fault) = held.end(app, &kept).await {
+        return Problem::internal(fault);
+    }
+    error.into()
+}
+
+/// The answer to a signup as it is given again.
+fn kept(app: &App, done: &SignedUp) -> Result<Kept, Fault> {
+    let (status, body) = match done {
+        SignedUp::ByMail => {
+            let status = Accepted::VerificationRequired;
+            (StatusCode::ACCEPTED, serde_json::to_value(AcceptedAnswer { status }))
+        }
+        SignedUp::AtOnce { user, tokens } => {
+            (StatusCode::CREATED, serde_json::to_value(SignedUpAnswer::new(app, user, tokens)))
+        }
+    };
+    Ok(Kept::Answer { status: status.as_u16(), body: body.map_err(Fault::internal)? })
+}
+
+fn signed_up(app: &App, done: &SignedUp) -> Result<HttpResponse, Problem> {
+    match kept(app, done)? {
+        Kept::Answer { status, body } => {
+            let status = StatusCode::from_u16(status).map_err(Fault::internal)?;
+            Ok(json(status, &body))
+        }
+        Kept::Conflict { .. } => {
+            Err(Fault::internal("a signup that succeeded is no conflict").into())
+        }
+    }
 }
 
 /// What proves a mailbox.
@@ -117,8 +189,7 @@ pub(crate) async fn verify(
     let password = password.map_err(|error| Problem::validation(vec![error.at("/password")]))?;
     let proof = Proof { token: body.token, password, origin: client.into() };
     let verified = flow_verify(&app, proof).await?;
-    let answer = TokenAnswer::new(&verified.tokens);
-    Ok(Json(if verified.is_username_dropped { answer.without_username() } else { answer }))
+    Ok(Json(TokenAnswer::new(&verified.tokens).without(&verified.dropped)))
 }
 
 /// Whom to mail again.
@@ -156,6 +227,9 @@ impl From<SignupError> for Problem {
     fn from(error: SignupError) -> Self {
         match error {
             SignupError::UsernameTaken => Kind::UsernameTaken.into(),
+            SignupError::EmailTaken => Kind::EmailTaken.into(),
+            SignupError::Closed => Kind::SignupClosed.into(),
+            SignupError::Superseded => Kind::IdempotencyInProgress.into(),
             SignupError::Fault(fault) => Self::internal(fault),
         }
     }

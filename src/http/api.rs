@@ -7,7 +7,10 @@ use utoipa::OpenApi;
 
 use super::problem::Kind;
 use super::routes::{Row, Verb, mount};
-use super::{ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, me, metadata, openapi, sign_in};
+use super::{
+    ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, deletion, events, export, me, metadata,
+    openapi, sign_in,
+};
 use crate::Fault;
 use crate::app::App;
 use crate::domain::profile::ProfileSchema;
@@ -17,7 +20,14 @@ const ROWS_API: &[Row] = &[
         Verb::Post,
         "/v1/signup",
         || web::route().to(accounts::signup),
-        &[Kind::UsernameTaken, Kind::Overloaded],
+        &[
+            Kind::SignupClosed,
+            Kind::UsernameTaken,
+            Kind::EmailTaken,
+            Kind::IdempotencyInProgress,
+            Kind::IdempotencyKeyReused,
+            Kind::Overloaded,
+        ],
     ),
     Row::new(
         Verb::Post,
@@ -49,7 +59,13 @@ const ROWS_API: &[Row] = &[
         Verb::Patch,
         "/v1/me",
         || web::route().to(me::patch),
-        &[Kind::UsernameTaken, Kind::VersionConflict, Kind::IfMatchRequired, Kind::Overloaded],
+        &[
+            Kind::UsernameTaken,
+            Kind::ValueTaken,
+            Kind::VersionConflict,
+            Kind::IfMatchRequired,
+            Kind::Overloaded,
+        ],
     ),
     Row::new(
         Verb::Get,
@@ -68,6 +84,24 @@ const ROWS_API: &[Row] = &[
         "/v1/me/sessions/{id}",
         || web::route().to(me::end_session),
         &[Kind::NotFound, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/me/delete",
+        || web::route().to(deletion::delete),
+        &[Kind::InvalidCredentials, Kind::LastAdmin, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Get,
+        "/v1/me/events",
+        || web::route().to(events::list),
+        &[Kind::CursorInvalid, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Get,
+        "/v1/me/export",
+        || web::route().to(export::export),
+        &[Kind::ReauthenticationRequired, Kind::Overloaded],
     ),
     Row::new(Verb::Get, "/.well-known/jwks.json", || web::route().to(metadata::jwks), &[]),
     Row::new(
@@ -98,6 +132,9 @@ const ROWS_API: &[Row] = &[
         me::list_sessions,
         me::end_others,
         me::end_session,
+        deletion::delete,
+        events::list,
+        export::export,
         metadata::jwks,
         metadata::openid,
         metadata::oauth,

@@ -28,6 +28,7 @@ use crate::domain::user::User;
 use crate::flows::authenticate::{AuthenticateError, authenticate};
 use crate::flows::me::{Expected, Patch, PatchError, patch as flow_patch};
 use crate::flows::sessions::{self, Place};
+use crate::flows::unique::Taken;
 
 /// Who calls: the session and user of the bearer token, as the database has them now.
 pub(crate) async fn signed_in(app: &App, request: &HttpRequest) -> Result<SignedIn, Problem> {
@@ -114,19 +115,19 @@ pub(crate) struct PageQuery {
     /// How many items at most.
     #[serde(default)]
     #[param(minimum = 1, maximum = 100, default = 25, nullable = false)]
-    limit: Option<i64>,
+    pub(super) limit: Option<i64>,
     /// `next_cursor` of the page before.
     #[serde(default)]
     #[param(nullable = false)]
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     /// Whether to count all items.
     #[serde(default)]
     #[param(default = false, nullable = false)]
-    count: Option<bool>,
+    pub(super) count: Option<bool>,
 }
 
 /// LIMIT: api.md, section 1: 25 items unless another number is asked for.
-const PAGE_DEFAULT: usize = 25;
+pub(super) const PAGE_DEFAULT: usize = 25;
 
 /// Lists one's own live sessions, newest first.
 #[utoipa::path(get, path = "/v1/me/sessions", tag = "me", operation_id = "list_sessions",
@@ -225,10 +226,19 @@ impl From<PatchError> for Problem {
         match error {
             PatchError::VersionConflict => Kind::VersionConflict.into(),
             PatchError::Invalid(faults) => Self::validation(faults),
-            PatchError::UsernameTaken => Kind::UsernameTaken.into(),
+            PatchError::Taken(taken) => taken.into(),
             PatchError::SignedOut => Kind::AccessTokenInvalid.into(),
             PatchError::Fault(fault) => Self::internal(fault),
         }
+    }
+}
+
+impl From<Taken> for Problem {
+    fn from(taken: Taken) -> Self {
+        if taken.has_username() {
+            return Kind::UsernameTaken.into();
+        }
+        Self::new(Kind::ValueTaken).with_faults(taken.faults())
     }
 }
 

@@ -104,7 +104,7 @@ fn metadata(app: &App) -> MetadataAnswer {
     let issuer = &app.settings.issuer;
     let mut algorithms = Vec::new();
     for key in app.keys.ring.public(app.clock.now()) {
-        let algorithm = key.alg.to_string();
+        let algorithm = key.algorithm().to_string();
         if !algorithms.contains(&algorithm) {
             algorithms.push(algorithm);
         }

@@ -22,6 +22,9 @@ use crate::fault::{Fault, FaultKind};
 /// The media type of a problem (RFC 9457, section 3).
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// On an answer that was given before (api.md, section 1).
+pub(crate) const REPLAYED: &str = "idempotency-replayed";
+
 /// LIMIT: a client that is told to wait for capacity waits at most this long, in seconds.
 const RETRY_AFTER_S_MAX: u64 = 3;
 
@@ -64,6 +67,7 @@ struct Occurrence {
     retry_after_s: Option<u64>,
     allow: Option<String>,
     closes: bool,
+    is_replay: bool,
     fault: Option<Fault>,
 }
 
@@ -78,6 +82,7 @@ impl Problem {
             retry_after_s: None,
             allow: None,
             closes: false,
+            is_replay: false,
             fault: None,
         }))
     }
@@ -163,6 +168,13 @@ impl Problem {
         self
     }
 
+    /// Says that it is the first answer once more (HTTP-17).
+    #[must_use]
+    pub fn replayed(mut self) -> Self {
+        self.0.is_replay = true;
+        self
+    }
+
     /// The kind.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -189,6 +201,9 @@ impl Problem {
         let mut answer = HttpResponse::build(self.status_code());
         if self.0.closes {
             answer.force_close();
+        }
+        if self.0.is_replay {
+            answer.insert_header((REPLAYED, "true"));
         }
         if let Some(challenge) = self.challenge() {
             answer.insert_header((header::WWW_AUTHENTICATE, challenge));

@@ -4,12 +4,14 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::app::App;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::profile::{ProfileSchema, Reader};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::flows::tokens::Tokens;
+use crate::flows::unique::Dropped;
 
 /// The profile: the fields that the operator declared and somebody filled in.
 #[derive(Debug, Serialize, serde::Deserialize, ToSchema)]
@@ -133,6 +135,8 @@ pub struct SessionPage {
 pub enum Todo {
     /// The wished username was taken meanwhile.
     ChooseUsername,
+    /// A wished value of the profile was taken meanwhile.
+    UpdateProfile,
     /// An operator set the password.
     ChangePassword,
 }
@@ -160,7 +164,7 @@ pub struct TokenAnswer {
     /// Pointers to what was dropped at verification, because somebody else has it; only then.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
-    dropped: Vec<&'static str>,
+    dropped: Vec<String>,
 }
 
 impl TokenAnswer {
@@ -179,12 +183,32 @@ impl TokenAnswer {
         }
     }
 
-    /// Says that the wished username went to somebody else.
+    /// Says what went to somebody else, and so what to do.
     #[must_use]
-    pub fn without_username(mut self) -> Self {
-        self.dropped.push("/username");
-        self.next.push(Todo::ChooseUsername);
+    pub fn without(mut self, dropped: &Dropped) -> Self {
+        self.dropped.extend_from_slice(dropped.pointers());
+        self.next.extend(dropped.has_username().then_some(Todo::ChooseUsername));
+        self.next.extend(dropped.has_profile().then_some(Todo::UpdateProfile));
         self
+    }
+}
+
+/// An account that can be used at once, with the tokens of its first session.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SignedUpAnswer {
+    /// The account.
+    user: UserView,
+    /// Its tokens.
+    tokens: TokenAnswer,
+}
+
+impl SignedUpAnswer {
+    /// What its user is told.
+    pub fn new(app: &App, user: &User, tokens: &Tokens) -> Self {
+        Self {
+            user: UserView::new(user, &app.schema, Reader::User),
+            tokens: TokenAnswer::new(tokens),
+        }
     }
 }
 

@@ -7,9 +7,11 @@ mod attempt;
 mod mail;
 mod pool;
 mod resend;
-
+mod sweep;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;

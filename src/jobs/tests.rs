@@ -59,6 +59,7 @@ impl Office {
             username: None,
             profile: serde_json::Map::new(),
             is_pending: true,
+            invited_until: None,
             created_at: stamp.now,
         };
         let letter = Letter::Verify { token: "pcv_x".into(), lifetime_s: 60 };

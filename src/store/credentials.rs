@@ -15,6 +15,12 @@ statements! {
          ON CONFLICT (user_id) DO UPDATE
          SET hash = excluded.hash, set_at = excluded.set_at, must_change = FALSE",
     );
+    SET_PROVISIONAL = Sql::both(
+        "INSERT INTO password_credentials (user_id, hash, set_at, must_change)
+         VALUES ($1, $2, $3, TRUE)
+         ON CONFLICT (user_id) DO UPDATE
+         SET hash = excluded.hash, set_at = excluded.set_at, must_change = TRUE",
+    );
     REHASH = Sql::both(
         "UPDATE password_credentials SET hash = $2 WHERE user_id = $1 AND hash = $3",
     );
@@ -44,6 +50,16 @@ pub async fn set(
     at: Timestamp,
 ) -> Result<(), Fault> {
     execute!(tx, SET, user, hash, at).map(|_rows| ())
+}
+
+/// Sets a password of `user` that is to be changed (EML-18).
+pub async fn set_provisional(
+    tx: &mut Writer,
+    user: UserId,
+    hash: &PasswordHash,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    execute!(tx, SET_PROVISIONAL, user, hash, at).map(|_rows| ())
 }
 
 /// Stores the same password under today's costs, unless it was changed meanwhile (PWD-03).

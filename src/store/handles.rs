@@ -1,10 +1,12 @@
 //! The handles: a query says by their traits whether it may be stale, must be fresh, or changes something.
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, SqliteConnection};
+use std::sync::Arc;
+
+use sqlx::{PgConnection, SqliteConnection};
 
 use super::fault::{self, Noticed};
-use super::readers::Reading;
+use super::postgres::Suspicion;
+use super::slots::Lent;
 use super::sql::Conn;
 use crate::Fault;
 
@@ -16,6 +18,9 @@ pub trait Read: Send {
     /// Notes what `error` means for this handle and turns it into a fault.
     #[track_caller]
     fn failed(&mut self, error: sqlx::Error) -> Fault;
+
+    /// Notes that an answer was heard to its end.
+    fn settled(&mut self);
 }
 
 /// Can be read from, and sees every commit.
@@ -29,27 +34,36 @@ pub struct Reader(Lease);
 pub struct StaleReader(Lease);
 
 enum Lease {
-    Sqlite(Reading),
-    Postgres(PoolConnection<Postgres>, std::sync::Arc<super::postgres::Suspicion>),
+    Sqlite(Lent<SqliteConnection>),
+    Postgres(Lent<PgConnection>, Arc<Suspicion>),
 }
 
 impl Lease {
     fn conn(&mut self) -> Conn<'_> {
         match self {
-            Self::Sqlite(reading) => Conn::Sqlite(reading.conn()),
-            Self::Postgres(connection, _) => Conn::Postgres(connection),
+            Self::Sqlite(lent) => Conn::Sqlite(lent.conn()),
+            Self::Postgres(lent, _) => {
+                // REL-08. Whoever is dropped before the answer is heard leaves a connection that nobody else may use.
+                lent.give_up();
+                Conn::Postgres(lent.conn())
+            }
+        }
+    }
+
+    fn settled(&mut self) {
+        if let Self::Postgres(lent, _) = self {
+            lent.settle();
         }
     }
 
     #[track_caller]
     fn failed(&mut self, error: sqlx::Error) -> Fault {
-        if fault::notice(&error) == Noticed::Dead {
-            match self {
-                Self::Sqlite(reading) => reading.give_up(),
-                Self::Postgres(connection, suspicion) => {
-                    connection.close_on_drop();
-                    suspicion.raise();
-                }
+        match self {
+            _ if fault::notice(&error) != Noticed::Dead => self.settled(),
+            Self::Sqlite(lent) => lent.give_up(),
+            Self::Postgres(lent, suspicion) => {
+                lent.give_up();
+                suspicion.raise();
             }
         }
         fault::fault(error)
@@ -57,15 +71,12 @@ impl Lease {
 }
 
 impl Reader {
-    pub(super) fn sqlite(reading: Reading) -> Self {
-        Self(Lease::Sqlite(reading))
+    pub(super) fn sqlite(lent: Lent<SqliteConnection>) -> Self {
+        Self(Lease::Sqlite(lent))
     }
 
-    pub(super) fn postgres(
-        connection: PoolConnection<Postgres>,
-        suspicion: std::sync::Arc<super::postgres::Suspicion>,
-    ) -> Self {
-        Self(Lease::Postgres(connection, suspicion))
+    pub(super) fn postgres(lent: Lent<PgConnection>, suspicion: Arc<Suspicion>) -> Self {
+        Self(Lease::Postgres(lent, suspicion))
     }
 }
 
@@ -83,6 +94,10 @@ impl Read for Reader {
     fn failed(&mut self, error: sqlx::Error) -> Fault {
         self.0.failed(error)
     }
+
+    fn settled(&mut self) {
+        self.0.settled();
+    }
 }
 
 impl ReadFresh for Reader {}
@@ -95,6 +110,10 @@ impl Read for StaleReader {
     fn failed(&mut self, error: sqlx::Error) -> Fault {
         self.0.failed(error)
     }
+
+    fn settled(&mut self) {
+        self.0.settled();
+    }
 }
 
 /// A transaction, handed to one change. It remembers the database's error, whatever the change makes of it.
@@ -106,7 +125,7 @@ pub struct Writer {
 enum Writing {
     // Boxed: the embedded connection is large and moves with the writer.
     Sqlite(Box<SqliteConnection>),
-    Postgres(PoolConnection<Postgres>),
+    Postgres(Lent<PgConnection>),
 }
 
 impl Writer {
@@ -114,8 +133,10 @@ impl Writer {
         Self { connection: Writing::Sqlite(Box::new(connection)), noticed: None }
     }
 
-    pub(super) fn postgres(connection: PoolConnection<Postgres>) -> Self {
-        Self { connection: Writing::Postgres(connection), noticed: None }
+    /// REL-08. Until it is released the connection may be inside a transaction, and dropping it closes it.
+    pub(super) fn postgres(lent: Lent<PgConnection>) -> Self {
+        lent.give_up();
+        Self { connection: Writing::Postgres(lent), noticed: None }
     }
 
     /// What the database said since the last call.
@@ -123,10 +144,10 @@ impl Writer {
         self.noticed.take()
     }
 
-    /// Gives the connection up: nothing it holds goes back to a pool.
-    pub(super) fn give_up(&mut self) {
-        if let Writing::Postgres(connection) = &mut self.connection {
-            connection.close_on_drop();
+    /// Gives the connection back: its transaction has ended.
+    pub(super) fn release(mut self) {
+        if let Writing::Postgres(lent) = &mut self.connection {
+            lent.settle();
         }
     }
 }
@@ -135,7 +156,7 @@ impl Read for Writer {
     fn conn(&mut self) -> Conn<'_> {
         match &mut self.connection {
             Writing::Sqlite(connection) => Conn::Sqlite(connection),
-            Writing::Postgres(connection) => Conn::Postgres(connection),
+            Writing::Postgres(lent) => Conn::Postgres(lent.conn()),
         }
     }
 
@@ -144,6 +165,9 @@ impl Read for Writer {
         self.noticed.get_or_insert(fault::notice(&error));
         fault::fault(error)
     }
+
+    // The end of the transaction settles it.
+    fn settled(&mut self) {}
 }
 
 impl ReadFresh for Writer {}

@@ -46,6 +46,11 @@ statements! {
                          lease_until = NULL, lease_owner = NULL
          WHERE id = $1 AND state = 'running' AND lease_owner = $2 AND attempts = $3",
     );
+    DELETE_ENDED = Sql::both(
+        "DELETE FROM jobs WHERE id IN
+           (SELECT id FROM jobs
+            WHERE finished_at <= $1 AND (state = 'done' OR finished_at <= $2) LIMIT $3)",
+    );
     BACKLOG = Sql::both(
         "SELECT COUNT(*), MIN(due_at) FROM jobs WHERE state = 'waiting' AND due_at <= $1",
     );
@@ -139,6 +144,16 @@ pub async fn retry(
 /// Gives a job back that was not begun, as if it had not been claimed; `false` if the lease was lost.
 pub async fn hand_back(tx: &mut Writer, held: Held) -> Result<bool, Fault> {
     Ok(execute!(tx, HAND_BACK, held.id, held.owner, held.attempt)? == 1)
+}
+
+/// Removes at most `limit` jobs that were done by `done`, or given up by the earlier `given_up`; how many.
+pub async fn delete_ended(
+    tx: &mut Writer,
+    done: Timestamp,
+    given_up: Timestamp,
+    limit: i64,
+) -> Result<u64, Fault> {
+    execute!(tx, DELETE_ENDED, done, given_up, limit)
 }
 
 /// How many jobs are due, and since when the oldest is.

@@ -168,8 +168,13 @@ async fn read_state(db: &mut Conn<'_>) -> Result<State, sqlx::Error> {
 
 /// Tells where the schema behind a handle stands.
 pub async fn state_of(db: &mut impl Read) -> Result<State, Fault> {
-    let state = read_state(&mut db.conn()).await;
-    state.map_err(|error| db.failed(error))
+    match read_state(&mut db.conn()).await {
+        Ok(state) => {
+            db.settled();
+            Ok(state)
+        }
+        Err(error) => Err(db.failed(error)),
+    }
 }
 
 #[cfg(test)]

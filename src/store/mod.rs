@@ -4,21 +4,26 @@
 //! lag, and [`Store::write`] hands a [`Writer`] to one named change. There is no `begin` and no `commit`.
 
 pub mod credentials;
+pub mod event_chain;
 pub mod events;
 mod fault;
 mod handles;
+pub mod idempotency_keys;
 pub mod jobs;
+pub mod leases;
+pub mod mail_allowances;
 pub mod migrate;
 pub mod one_time_tokens;
 mod postgres;
-mod readers;
 pub mod refresh_tokens;
 pub mod roles;
 pub mod sessions;
 pub mod signing_keys;
+mod slots;
 mod sql;
 mod sqlite;
 pub mod unique_values;
+pub mod user_life;
 pub mod users;
 mod write;
 

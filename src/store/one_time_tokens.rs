@@ -1,8 +1,8 @@
 //! The table `one_time_tokens`: spent by one conditional statement whose row count is the decision (EML-04).
 
-use super::sql::{Sql, execute, optional, statements};
+use super::sql::{Sql, all, execute, optional, statements};
 use super::users::user_columns;
-use super::{ReadFresh, Writer};
+use super::{Read, ReadFresh, Writer};
 use crate::Fault;
 use crate::domain::ids::UserId;
 use crate::domain::password_hash::PasswordHash;
@@ -55,6 +55,16 @@ statements! {
     );
     VOID = Sql::both(
         "DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL",
+    );
+    VOID_ALL = Sql::both("DELETE FROM one_time_tokens WHERE user_id = $1 AND used_at IS NULL");
+    DELETE_OF_USER = Sql::both("DELETE FROM one_time_tokens WHERE user_id = $1");
+    LIST = Sql::both(
+        "SELECT purpose, created_at, expires_at, used_at FROM one_time_tokens
+         WHERE user_id = $1 ORDER BY created_at DESC, digest LIMIT $2",
+    );
+    DELETE_EXPIRED = Sql::both(
+        "DELETE FROM one_time_tokens WHERE digest IN
+           (SELECT digest FROM one_time_tokens WHERE expires_at <= $1 LIMIT $2)",
     );
     INSERT = Sql::both(
         "INSERT INTO one_time_tokens (digest, user_id, purpose, bound_to, created_at, expires_at)
@@ -125,4 +135,46 @@ pub async fn replace(tx: &mut Writer, token: &NewOneTimeToken) -> Result<(), Fau
         token.expires_at,
     )
     .map(|_rows| ())
+}
+
+/// Voids one live token of `user`, if there is one.
+pub async fn void(tx: &mut Writer, user: UserId, purpose: Purpose) -> Result<(), Fault> {
+    execute!(tx, VOID, user, purpose.as_str()).map(|_rows| ())
+}
+
+/// Voids every live token of `user`.
+pub async fn void_all(tx: &mut Writer, user: UserId) -> Result<(), Fault> {
+    execute!(tx, VOID_ALL, user).map(|_rows| ())
+}
+
+/// Removes every token of `user`.
+pub async fn delete_of_user(tx: &mut Writer, user: UserId) -> Result<(), Fault> {
+    execute!(tx, DELETE_OF_USER, user).map(|_rows| ())
+}
+
+/// A one-time token without what it is looked up by.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct StoredOneTimeToken {
+    /// What it is for.
+    pub purpose: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// When it was spent.
+    pub used_at: Option<Timestamp>,
+}
+
+/// Lists the newest `limit` tokens of `user`.
+pub async fn list(
+    db: &mut impl Read,
+    user: UserId,
+    limit: i64,
+) -> Result<Vec<StoredOneTimeToken>, Fault> {
+    all!(db, LIST, user, limit)
+}
+
+/// Removes at most `limit` tokens, used or not, that ended by `before`; how many.
+pub async fn delete_expired(tx: &mut Writer, before: Timestamp, limit: i64) -> Result<u64, Fault> {
+    execute!(tx, DELETE_EXPIRED, before, limit)
 }

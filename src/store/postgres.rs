@@ -3,22 +3,23 @@
 //! The task outlives the request (REL-08): a dropped handler can leave neither an open transaction nor a
 //! connection inside one (sqlx issue 4393). BEGIN and COMMIT are plain statements on a connection in hand.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use super::PoolStats;
 use super::fault::{Noticed, fault, notice};
 use super::handles::{Read, Reader, Writer};
+use super::slots::{Kept, Lent, Opener, Slots};
 use super::sql::Conn;
 use super::write::{self, ATTEMPTS_MAX, Change, Jitter, Ran};
-use super::{POOL_WAIT_MAX, PoolStats};
 use crate::{Fault, deadline};
 
 /// LIMIT: REL-12. What a connection may do before the server ends it.
@@ -31,13 +32,42 @@ const LIMITS: [(&str, &str); 3] = [
 /// A connection that was idle this long is asked before it is used.
 const FRESH_FOR: Duration = Duration::from_secs(30);
 
+/// LIMIT: ours. Servers and what stands before them forget who is silent for long, and memory of a session grows.
+const LIFE_MAX: Duration = Duration::from_secs(30 * 60);
+/// LIMIT: ours. So long after a crowd its connections are kept.
+const REST_MAX: Duration = Duration::from_secs(10 * 60);
+/// LIMIT: ours. A connection that has not answered by then does not live.
+const PING_MAX: Duration = Duration::from_millis(500);
+
 pub(super) struct Postgres {
-    pool: PgPool,
-    pool_max: u32,
-    suspicion: Arc<Suspicion>,
+    slots: Arc<Slots<OpenConnection>>,
     jitter: Jitter,
     tasks: TaskTracker,
     runtime: Handle,
+}
+
+/// How a connection is opened, and asked where it is not trusted.
+struct OpenConnection {
+    // Boxed: large, and the whole store moves.
+    options: Box<PgConnectOptions>,
+    suspicion: Arc<Suspicion>,
+}
+
+impl Opener for OpenConnection {
+    type Connection = PgConnection;
+
+    async fn open(&self) -> Result<PgConnection, sqlx::Error> {
+        self.options.connect().await
+    }
+
+    fn is_worn(&self, kept: &Kept<PgConnection>) -> bool {
+        kept.opened_at.elapsed() > LIFE_MAX || kept.used_at.elapsed() > REST_MAX
+    }
+
+    async fn answers(&self, kept: &mut Kept<PgConnection>) -> bool {
+        self.suspicion.trusts(kept.used_at.elapsed())
+            || matches!(timeout(PING_MAX, kept.connection.ping()).await, Ok(Ok(())))
+    }
 }
 
 /// When a connection was last found dead: those that were idle by then are asked before they are used (F11).
@@ -89,30 +119,15 @@ impl Postgres {
         jitter: Jitter,
         tasks: TaskTracker,
     ) -> Result<Self, Fault> {
-        let suspicion = Arc::new(Suspicion::new());
-        let asked = Arc::clone(&suspicion);
-        let pool = PgPoolOptions::new()
-            .max_connections(pool_max)
-            .acquire_timeout(POOL_WAIT_MAX)
-            .test_before_acquire(false)
-            .before_acquire(move |connection, meta| {
-                let trusted = asked.trusts(meta.idle_for);
-                Box::pin(async move {
-                    let answers = async {
-                        let pong =
-                            tokio::time::timeout(Duration::from_millis(500), connection.ping());
-                        matches!(pong.await, Ok(Ok(())))
-                    };
-                    Ok(trusted || answers.await)
-                })
-            })
-            .connect_lazy_with(options(url).map_err(fault)?.options(LIMITS));
-        Ok(Self { pool, pool_max, suspicion, jitter, tasks, runtime: Handle::current() })
+        let options = Box::new(options(url).map_err(fault)?.options(LIMITS));
+        let opener = OpenConnection { options, suspicion: Arc::new(Suspicion::new()) };
+        let slots = Arc::new(Slots::new(opener, pool_max));
+        Ok(Self { slots, jitter, tasks, runtime: Handle::current() })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
-        let connection = acquire(&self.pool, until).await?;
-        Ok(Reader::postgres(connection, Arc::clone(&self.suspicion)))
+        let lent = acquire(&self.slots, until).await?;
+        Ok(Reader::postgres(lent, Arc::clone(&self.slots.opener().suspicion)))
     }
 
     pub(super) async fn write<I, T, E>(&self, input: I, change: Change<I, T, E>) -> Result<T, E>
@@ -122,8 +137,7 @@ impl Postgres {
         E: From<Fault> + Send + 'static,
     {
         let task = Task {
-            pool: self.pool.clone(),
-            suspicion: Arc::clone(&self.suspicion),
+            slots: Arc::clone(&self.slots),
             jitter: self.jitter.clone(),
             until: deadline::current(),
         };
@@ -132,35 +146,47 @@ impl Postgres {
     }
 
     pub(super) fn pool_stats(&self) -> PoolStats {
-        PoolStats {
-            connections: self.pool.size(),
-            idle: u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX),
-            max: self.pool_max,
-        }
+        self.slots.stats()
     }
 
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        self.slots.close().await;
     }
 }
 
 async fn acquire(
-    pool: &PgPool,
+    slots: &Slots<OpenConnection>,
     until: Option<Instant>,
-) -> Result<PoolConnection<sqlx::Postgres>, Fault> {
-    let acquired = match until {
-        None => pool.acquire().await,
-        Some(until) => {
-            tokio::time::timeout_at(until, pool.acquire()).await.or(Err(write::too_late()))?
-        }
-    };
-    acquired.map_err(fault)
+) -> Result<Lent<PgConnection>, Fault> {
+    match slots.acquire(until).await {
+        Err(_) if until.is_some_and(|at| at <= Instant::now()) => Err(write::too_late()),
+        Err(error) => Err(fault(error)),
+        Ok(lent) => Ok(lent),
+    }
+}
+
+/// Bounds a statement on this side too, by the deadline of the request that asks, if there is one (HTTP-13):
+/// the server's own limits say nothing where the server is silent.
+pub(super) async fn bounded<T>(
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    within(deadline::current(), statement).await
+}
+
+async fn within<T>(
+    until: Option<Instant>,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let latest = Instant::now() + STATEMENT_WAIT_MAX;
+    match timeout_at(until.map_or(latest, |until| until.min(latest)), statement).await {
+        Ok(done) => done,
+        Err(_elapsed) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    }
 }
 
 /// One change on its way: it belongs to no request.
 struct Task {
-    pool: PgPool,
-    suspicion: Arc<Suspicion>,
+    slots: Arc<Slots<OpenConnection>>,
     jitter: Jitter,
     until: Option<Instant>,
 }
@@ -186,32 +212,35 @@ impl Task {
     }
 
     async fn attempt<I, T, E: From<Fault>>(&self, input: &I, change: Change<I, T, E>) -> Ran<T, E> {
-        let connection = match acquire(&self.pool, self.until).await {
-            Ok(connection) => connection,
+        // Whatever returns early here drops the writer, and with it the connection: the server then rolls back.
+        let mut tx = match acquire(&self.slots, self.until).await {
+            Ok(lent) => Writer::postgres(lent),
             Err(fault) => return Ran::Refused(fault.into()),
         };
-        let mut tx = Writer::postgres(connection);
         if let Err(error) = self.execute(&mut tx, "BEGIN").await {
-            tx.give_up();
             return self.lost(error);
         }
         let (ran, noticed) = write::run_once(&mut tx, input, change, self.until).await;
         if noticed == Some(Noticed::Dead) {
-            self.suspicion.raise();
-            tx.give_up();
+            self.slots.opener().suspicion.raise();
             return ran;
         }
-        let end = if matches!(ran, Ran::Done(_)) { "COMMIT" } else { "ROLLBACK" };
-        match (self.execute(&mut tx, end).await, ran) {
-            (Ok(()), ran) => ran,
-            (Err(error), Ran::Done(_)) => {
-                tx.give_up();
-                self.lost(error)
+        if !matches!(ran, Ran::Done(_)) {
+            if self.execute(&mut tx, "ROLLBACK").await.is_ok() {
+                tx.release();
             }
-            (Err(_), ran) => {
-                tx.give_up();
+            return ran;
+        }
+        if self.is_late() {
+            return Ran::Refused(write::too_late().into());
+        }
+        // SECURITY: REL-02. A COMMIT that was sent and not answered may have happened: 503, and the caller asks again.
+        match self.execute(&mut tx, "COMMIT").await {
+            Ok(()) => {
+                tx.release();
                 ran
             }
+            Err(error) => self.lost(error),
         }
     }
 
@@ -220,7 +249,7 @@ impl Task {
         match notice(&error) {
             Noticed::Conflict => Ran::Again(fault(error).into()),
             Noticed::Dead => {
-                self.suspicion.raise();
+                self.slots.opener().suspicion.raise();
                 Ran::Refused(fault(error).into())
             }
             Noticed::Failed => Ran::Refused(fault(error).into()),
@@ -230,11 +259,7 @@ impl Task {
     /// Runs a statement of the transaction itself, bounded like any other: a silent server must not hold a task.
     async fn execute(&self, tx: &mut Writer, sql: &'static str) -> Result<(), sqlx::Error> {
         let Conn::Postgres(connection) = tx.conn() else { return Err(sqlx::Error::PoolClosed) };
-        let done = sqlx::raw_sql(sql).execute(connection);
-        match tokio::time::timeout(STATEMENT_WAIT_MAX, done).await {
-            Ok(done) => done.map(|_done| ()),
-            Err(_elapsed) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
-        }
+        within(self.until, sqlx::raw_sql(sql).execute(connection)).await.map(|_done| ())
     }
 }
 

@@ -4,7 +4,7 @@ use super::sql::{Sql, execute, optional, statements};
 use super::users::user_columns;
 use super::{ReadFresh, Writer};
 use crate::Fault;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenDigest;
 use crate::domain::user::User;
@@ -55,7 +55,15 @@ statements! {
         "INSERT INTO refresh_tokens (digest, session_id, generation, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5)",
     );
+    DELETE_OF_SESSION = Sql::both(
+        "DELETE FROM refresh_tokens WHERE digest IN
+           (SELECT digest FROM refresh_tokens WHERE session_id = $1 LIMIT $2)",
+    );
     FIND_SESSION = Sql::both("SELECT session_id FROM refresh_tokens WHERE digest = $1");
+    DELETE_OF_USER = Sql::both(
+        "DELETE FROM refresh_tokens
+         WHERE session_id IN (SELECT id FROM sessions WHERE user_id = $1)",
+    );
 }
 
 /// A refresh token that somebody presents, with its session and user as they are now.
@@ -145,4 +153,18 @@ pub async fn find_session(
 ) -> Result<Option<SessionId>, Fault> {
     let row: Option<(SessionId,)> = optional!(db, FIND_SESSION, digest)?;
     Ok(row.map(|(session,)| session))
+}
+
+/// Removes the families of all sessions of `user`.
+pub async fn delete_of_user(tx: &mut Writer, user: UserId) -> Result<(), Fault> {
+    execute!(tx, DELETE_OF_USER, user).map(|_rows| ())
+}
+
+/// Removes at most `limit` tokens of a session; how many.
+pub async fn delete_of_session(
+    tx: &mut Writer,
+    session: SessionId,
+    limit: i64,
+) -> Result<u64, Fault> {
+    execute!(tx, DELETE_OF_SESSION, session, limit)
 }

@@ -4,24 +4,34 @@ use sqlx::types::Json;
 
 use super::sql::{Sql, all, execute, optional, statements};
 use super::users::user_columns;
-use super::{ReadFresh, Writer};
+use super::{Read, ReadFresh, Writer};
 use crate::Fault;
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::session::{EndReason, Session, SignedIn};
+use crate::domain::session::{EndReason, Session, SignedIn, StoredSession};
 use crate::domain::signup::EmailVerification;
 use crate::domain::time::Timestamp;
 
+macro_rules! insert {
+    ($lock:literal) => {
+        concat!(
+            "INSERT INTO sessions (id, user_id, client_id, audience, created_at, last_used_at, expires_at,
+                                   absolute_expires_at, auth_time, amr, address, user_agent)
+             SELECT $1, users.id, $3, $4, $5, $5, $6, $7, $5, $8, $9, $10
+             FROM users JOIN password_credentials ON password_credentials.user_id = users.id
+             WHERE users.id = $2 AND password_credentials.set_at = $11
+               AND (users.email_verified_at IS NOT NULL OR $12)
+               AND users.suspended_at IS NULL AND users.deleted_at IS NULL",
+            $lock
+        )
+    };
+}
+
 statements! {
     // SES-09: what the reader saw before the hash must still be true.
-    INSERT_IF_CURRENT = Sql::both(
-        "INSERT INTO sessions (id, user_id, client_id, audience, created_at, last_used_at, expires_at,
-                               absolute_expires_at, auth_time, amr, address, user_agent)
-         SELECT $1, users.id, $3, $4, $5, $5, $6, $7, $5, $8, $9, $10
-         FROM users JOIN password_credentials ON password_credentials.user_id = users.id
-         WHERE users.id = $2 AND password_credentials.set_at = $11
-           AND (users.email_verified_at IS NOT NULL OR $12)
-           AND users.suspended_at IS NULL AND users.deleted_at IS NULL",
-    );
+    // PORTABILITY: PostgreSQL would read what was true before a suspension that it then waits for; with the rows
+    // locked it asks again.
+    INSERT_IF_CURRENT =
+        Sql::split(insert!(""), insert!(" FOR NO KEY UPDATE OF users, password_credentials"));
     TOUCH_USER = Sql::both("UPDATE users SET last_login_at = $2 WHERE id = $1");
     FIND_SIGNED_IN = Sql::both(concat!(
         "SELECT sessions.id AS session_id, sessions.auth_time AS session_auth_time, ", user_columns!(),
@@ -49,10 +59,31 @@ statements! {
         "UPDATE sessions SET ended_at = $3, end_reason = $4
          WHERE id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $3",
     );
+    LIST_DEAD = Sql::both(
+        "SELECT id FROM sessions WHERE ended_at <= $1 OR absolute_expires_at <= $1 LIMIT $2",
+    );
+    DELETE_DEAD = Sql::both(
+        "DELETE FROM sessions WHERE id = $1 AND (ended_at <= $2 OR absolute_expires_at <= $2)",
+    );
     END_OTHERS = Sql::both(
         "UPDATE sessions SET ended_at = $3, end_reason = $4
          WHERE user_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3 RETURNING id",
     );
+    END_ALL = Sql::both(
+        "UPDATE sessions SET ended_at = $2, end_reason = $3
+         WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 RETURNING id",
+    );
+    LIST_SIGNED_IN = Sql::both(
+        "SELECT DISTINCT user_id FROM sessions WHERE ended_at IS NULL AND expires_at > $1
+           AND user_id > $2 ORDER BY user_id LIMIT $3",
+    );
+    LIST_ALL = Sql::both(
+        "SELECT id, user_id, client_id, audience, created_at, last_used_at, expires_at,
+                absolute_expires_at, auth_time, address, user_agent, ended_at, end_reason
+         FROM sessions WHERE user_id = $1 AND (created_at, id) < ($2, $3)
+         ORDER BY created_at DESC, id DESC LIMIT $4",
+    );
+    ANONYMIZE = Sql::both("UPDATE sessions SET address = '', user_agent = NULL WHERE user_id = $1");
 }
 
 /// Inserts `session`, if the user may sign in and the credential is the one of `credential_set_at`.
@@ -158,4 +189,60 @@ pub async fn end_others(
 ) -> Result<Vec<SessionId>, Fault> {
     let rows: Vec<(SessionId,)> = all!(tx, END_OTHERS, user, kept, now, reason.as_str())?;
     Ok(rows.into_iter().map(|(session,)| session).collect())
+}
+
+/// Ends every live session of `user`, and names them.
+pub async fn end_all(
+    tx: &mut Writer,
+    user: UserId,
+    now: Timestamp,
+    reason: EndReason,
+) -> Result<Vec<SessionId>, Fault> {
+    let rows: Vec<(SessionId,)> = all!(tx, END_ALL, user, now, reason.as_str())?;
+    Ok(rows.into_iter().map(|(session,)| session).collect())
+}
+
+/// Lists at most `limit` users behind `after` who have a live session, in the order of their ids.
+pub async fn list_signed_in(
+    db: &mut impl ReadFresh,
+    now: Timestamp,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<UserId>, Fault> {
+    let rows: Vec<(UserId,)> = all!(db, LIST_SIGNED_IN, now, after, limit)?;
+    Ok(rows.into_iter().map(|(user,)| user).collect())
+}
+
+/// Lists at most `limit` sessions of `user`, ended ones too, that began before the place `(at, id)`, newest first.
+pub async fn list_all(
+    db: &mut impl Read,
+    user: UserId,
+    before: (Timestamp, SessionId),
+    limit: i64,
+) -> Result<Vec<StoredSession>, Fault> {
+    all!(db, LIST_ALL, user, before.0, before.1, limit)
+}
+
+/// Forgets where the sessions of `user` came from.
+pub async fn anonymize(tx: &mut Writer, user: UserId) -> Result<(), Fault> {
+    execute!(tx, ANONYMIZE, user).map(|_rows| ())
+}
+
+/// Lists at most `limit` sessions that were ended, or reached their absolute end, by `before`.
+pub async fn list_dead(
+    db: &mut impl ReadFresh,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<SessionId>, Fault> {
+    let rows: Vec<(SessionId,)> = all!(db, LIST_DEAD, before, limit)?;
+    Ok(rows.into_iter().map(|(session,)| session).collect())
+}
+
+/// Removes a session that was dead by `before` and has no token left; `false` if it is not dead.
+pub async fn delete_dead(
+    tx: &mut Writer,
+    session: SessionId,
+    before: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, DELETE_DEAD, session, before)? == 1)
 }

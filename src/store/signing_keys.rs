@@ -89,7 +89,7 @@ pub async fn insert(tx: &mut Writer, row: &KeyRow) -> Result<bool, Fault> {
         tx,
         INSERT,
         &key.kid,
-        key.algorithm.as_str(),
+        key.algorithm.name(),
         &key.private_key,
         Json(&key.public_jwk),
         row.lifetime_max_s,

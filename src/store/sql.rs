@@ -44,11 +44,14 @@ macro_rules! on {
             }
             $crate::store::sql::Conn::Postgres($c) => {
                 let $text = $sql.postgres;
-                $body.await
+                $crate::store::postgres::bounded($body).await
             }
         };
         match result {
-            Ok(value) => Ok(value),
+            Ok(value) => {
+                $crate::store::Read::settled($db);
+                Ok(value)
+            }
             Err(error) => Err($crate::store::Read::failed($db, error)),
         }
     }};

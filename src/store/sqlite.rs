@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::PoolStats;
 use super::fault::{Noticed, fault, notice};
 use super::handles::{Read, Reader, Writer};
-use super::readers::Readers;
+use super::slots::{Kept, Opener, Slots};
 use super::sql::Conn;
 use super::write::{self, ATTEMPTS_MAX, Change, Jitter, Ran};
 use crate::{Fault, deadline};
@@ -30,10 +30,11 @@ const BATCH_MAX: usize = 128;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Sqlite {
-    readers: Readers,
+    readers: Slots<OpenReader>,
     queue: mpsc::Sender<Box<dyn Waiting>>,
     closing: CancellationToken,
     ended: CancellationToken,
+    path: std::path::PathBuf,
 }
 
 /// How the file is opened for writing. REL-01: an acknowledged commit survives a power loss.
@@ -45,6 +46,8 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // SECURITY: AUZ-12. What is erased is overwritten, not only unlinked; the log goes when it is written over.
+        .pragma("secure_delete", "ON")
         .statement_cache_capacity(256)
         .disable_statement_logging()
 }
@@ -64,7 +67,7 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        let readers = Readers::new(options, pool_max);
+        let readers = Slots::new(OpenReader(options), pool_max);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
         let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), jitter };
@@ -74,14 +77,12 @@ impl Sqlite {
             serving.await;
             drop(ending);
         });
-        Ok(Self { readers, queue, closing, ended })
+        Ok(Self { readers, queue, closing, ended, path: path.to_owned() })
     }
 
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
         match self.readers.acquire(until).await {
-            Err(sqlx::Error::PoolTimedOut) if until.is_some_and(|at| at <= Instant::now()) => {
-                Err(write::too_late())
-            }
+            Err(_) if until.is_some_and(|at| at <= Instant::now()) => Err(write::too_late()),
             acquired => acquired.map(Reader::sqlite).map_err(fault),
         }
     }
@@ -116,6 +117,31 @@ impl Sqlite {
         // The writer finishes what waits; also if its task was ended from outside.
         self.ended.cancelled().await;
         self.readers.close().await;
+        // SECURITY: AUZ-12. The last to leave folds the write-ahead log, with all that was erased, into the file; a
+        // reader may not. Beside another process this one is not the last, and nothing happens.
+        let last = async { connect(&self.path).await?.close().await };
+        if let Err(error) = last.await {
+            tracing::debug!(error = %fault(error), "the write-ahead log stays");
+        }
+    }
+}
+
+/// How a reader is opened. An embedded database answers as long as its file is open.
+struct OpenReader(SqliteConnectOptions);
+
+impl Opener for OpenReader {
+    type Connection = SqliteConnection;
+
+    async fn open(&self) -> Result<SqliteConnection, sqlx::Error> {
+        self.0.connect().await
+    }
+
+    fn is_worn(&self, _kept: &Kept<SqliteConnection>) -> bool {
+        false
+    }
+
+    async fn answers(&self, _kept: &mut Kept<SqliteConnection>) -> bool {
+        true
     }
 }
 

@@ -1,8 +1,7 @@
 //! The table `unique_values`: what no two verified users share. The row count decides who has it.
 
-use super::ReadFresh;
-use super::Writer;
-use super::sql::{Sql, execute, optional, statements};
+use super::sql::{Sql, all, execute, optional, statements};
+use super::{Read, ReadFresh, Writer};
 use crate::Fault;
 use crate::domain::ids::UserId;
 
@@ -15,6 +14,10 @@ statements! {
          ON CONFLICT (field, value_canonical) DO NOTHING",
     );
     RELEASE = Sql::both("DELETE FROM unique_values WHERE user_id = $1 AND field = $2");
+    RELEASE_ALL = Sql::both("DELETE FROM unique_values WHERE user_id = $1");
+    LIST = Sql::both(
+        "SELECT field, value_canonical FROM unique_values WHERE user_id = $1 ORDER BY field",
+    );
     HOLDER = Sql::both(
         "SELECT user_id FROM unique_values WHERE field = $1 AND value_canonical = $2",
     );
@@ -28,6 +31,16 @@ pub async fn claim(tx: &mut Writer, field: &str, value: &str, user: UserId) -> R
 /// Gives up what `user` holds in `field`.
 pub async fn release(tx: &mut Writer, field: &str, user: UserId) -> Result<(), Fault> {
     execute!(tx, RELEASE, user, field).map(|_rows| ())
+}
+
+/// Gives up everything that `user` holds.
+pub async fn release_all(tx: &mut Writer, user: UserId) -> Result<(), Fault> {
+    execute!(tx, RELEASE_ALL, user).map(|_rows| ())
+}
+
+/// Lists what `user` holds: field and value, as they are compared.
+pub async fn list(db: &mut impl Read, user: UserId) -> Result<Vec<(String, String)>, Fault> {
+    all!(db, LIST, user)
 }
 
 /// Tells who holds a value.

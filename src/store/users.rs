@@ -14,8 +14,8 @@ use crate::domain::user::User;
 macro_rules! user_columns {
     () => {
         "users.id, users.email, users.email_canonical, users.email_verified_at, users.username,
-         users.profile, users.pending_since, users.suspended_at, users.deleted_at, users.created_at,
-         users.updated_at, users.last_login_at, users.version,
+         users.profile, users.pending_since, users.invited_until, users.suspended_at, users.deleted_at,
+         users.erased_at, users.created_at, users.updated_at, users.last_login_at, users.version,
          COALESCE((SELECT string_agg(user_roles.role, ',' ORDER BY user_roles.role)
                    FROM user_roles WHERE user_roles.user_id = users.id), '') AS roles"
     };
@@ -43,13 +43,13 @@ statements! {
     ));
     LIST = Sql::both(concat!(
         "SELECT ", user_columns!(), " FROM users
-         WHERE (users.created_at, users.id) < ($1, $2)
+         WHERE users.erased_at IS NULL AND (users.created_at, users.id) < ($1, $2)
          ORDER BY users.created_at DESC, users.id DESC LIMIT $3"
     ));
     INSERT = Sql::both(
         "INSERT INTO users (id, email, email_canonical, email_verified_at, username, profile,
-                            pending_since, created_at, updated_at, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 1)
+                            pending_since, invited_until, created_at, updated_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, 1)
          ON CONFLICT (email_canonical) DO NOTHING",
     );
     REPLACE_PENDING = Sql::both(
@@ -64,7 +64,18 @@ statements! {
            AND EXISTS (SELECT 1 FROM password_credentials
                        WHERE user_id = $1 AND set_at = $3 AND hash = $4)",
     );
-    DROP_USERNAME = Sql::both("UPDATE users SET username = NULL WHERE id = $1");
+    INVITE_AGAIN = Sql::both(
+        "UPDATE users SET invited_until = $2
+         WHERE id = $1 AND invited_until IS NOT NULL AND email_verified_at IS NULL",
+    );
+    TAKE_INVITED = Sql::both(
+        "UPDATE users SET email = $3, username = $4, profile = $5, email_verified_at = $6,
+                          invited_until = NULL, pending_since = NULL, updated_at = $6, last_login_at = $6,
+                          version = version + 1
+         WHERE id = $1 AND version = $2 AND invited_until IS NOT NULL AND email_verified_at IS NULL
+           AND suspended_at IS NULL AND deleted_at IS NULL",
+    );
+    KEEP_WISHES = Sql::both("UPDATE users SET username = $2, profile = $3 WHERE id = $1");
     UPDATE_SHOWN = Sql::both(
         "UPDATE users SET username = $2, profile = $3, updated_at = $4, version = version + 1
          WHERE id = $1 AND version = $5",
@@ -102,7 +113,7 @@ pub async fn find_by_username(
     optional!(db, FIND_BY_USERNAME, username_canonical)
 }
 
-/// Lists at most `limit` users made before the place `(at, id)`, newest first.
+/// Lists at most `limit` users, no tombstones, made before the place `(at, id)`, newest first.
 pub async fn list(
     db: &mut impl Read,
     before: (Timestamp, UserId),
@@ -128,6 +139,8 @@ pub struct NewUser {
     pub profile: Map<String, Value>,
     /// Whether the next signup on this address may replace it.
     pub is_pending: bool,
+    /// Until when its invitation stands, if it is made by one.
+    pub invited_until: Option<Timestamp>,
     /// When it is made.
     pub created_at: Timestamp,
 }
@@ -145,6 +158,7 @@ pub async fn insert(tx: &mut Writer, user: &NewUser) -> Result<bool, Fault> {
         &user.username,
         Json(&user.profile),
         pending_since,
+        user.invited_until,
         user.created_at,
     )?;
     Ok(rows == 1)
@@ -174,9 +188,34 @@ pub async fn verify(
     Ok(execute!(tx, VERIFY, id, at, checked.0, checked.1)? == 1)
 }
 
-/// Forgets the wish for a username that somebody else holds by now.
-pub async fn drop_username(tx: &mut Writer, id: UserId) -> Result<(), Fault> {
-    execute!(tx, DROP_USERNAME, id).map(|_rows| ())
+/// Lets an invitation stand longer; `false` if the account is none that waits for one to be taken.
+pub async fn invite_again(tx: &mut Writer, id: UserId, until: Timestamp) -> Result<bool, Fault> {
+    Ok(execute!(tx, INVITE_AGAIN, id, until)? == 1)
+}
+
+/// Gives an invited account to who took it, as `taken` shows it; `false` if it is not as it was at `version`.
+pub async fn take_invited(tx: &mut Writer, taken: &User, version: i64) -> Result<bool, Fault> {
+    let rows = execute!(
+        tx,
+        TAKE_INVITED,
+        taken.id,
+        version,
+        &taken.email,
+        &taken.username,
+        Json(&taken.profile),
+        taken.updated_at,
+    )?;
+    Ok(rows == 1)
+}
+
+/// Leaves `id` with these values, the rest being somebody else's by now; the version was counted up with the proof.
+pub async fn keep_wishes(
+    tx: &mut Writer,
+    id: UserId,
+    username: Option<&str>,
+    profile: &Map<String, Value>,
+) -> Result<(), Fault> {
+    execute!(tx, KEEP_WISHES, id, username, Json(profile)).map(|_rows| ())
 }
 
 /// Changes what the user shows; `false` if it is not at `version` any more.

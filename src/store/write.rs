@@ -47,13 +47,10 @@ pub(super) async fn run_once<I, T, E: From<Fault>>(
     };
     let noticed = tx.take_noticed();
     let ran = match (outcome, noticed) {
-        (Err(_elapsed), _) => {
-            tx.give_up();
-            return (Ran::Refused(too_late().into()), Some(Noticed::Dead));
-        }
+        (Err(_elapsed), _) => return (Ran::Refused(too_late().into()), Some(Noticed::Dead)),
         (Ok(Err(panic)), _) => {
-            tx.give_up();
-            Ran::Refused(Fault::internal(panic_text(panic.as_ref())).into())
+            let fault = Fault::internal(panic_text(panic.as_ref()));
+            return (Ran::Refused(fault.into()), Some(Noticed::Dead));
         }
         (Ok(Ok(Err(error))), Some(Noticed::Conflict)) => Ran::Again(error),
         (Ok(Ok(Err(error))), _) => Ran::Refused(error),

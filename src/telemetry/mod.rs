@@ -61,6 +61,8 @@ fn targets(level: LevelFilter) -> Targets {
         .with_default(level.min(LevelFilter::INFO))
         .with_target("portcullis", level)
         .with_target("sqlx::query", LevelFilter::OFF)
+        // A dozen lines about threads that start and stop, between those that tell a newcomer the address.
+        .with_target("actix_server", level.min(LevelFilter::WARN))
         // SECURITY: LOG-05. It calls each head that cannot be parsed an error: anybody could fill the log with them.
         .with_target("actix_http::h1", LevelFilter::OFF)
 }

@@ -76,6 +76,7 @@ impl HttpFetch {
         format!("{issuer}/.well-known/jwks.json")
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the address is the issuer's, by configuration")]
     fn build(address: Url) -> Result<Self, HttpFetchFault> {
         let has_user = !address.username().is_empty() || address.password().is_some();
         if has_user || !matches!(address.scheme(), "https" | "http") {

@@ -138,7 +138,7 @@ impl Given<'_> {
 }
 
 /// The password that was given, or what is wrong with it.
-async fn new_password(
+pub(super) async fn new_password(
     app: &App,
     given: &Given<'_>,
 ) -> Result<Result<PlainPassword, FieldFault>, Fault> {
@@ -155,13 +155,18 @@ async fn new_password(
 }
 
 fn profile(text: &str, schema: &ProfileSchema) -> Result<Value, Vec<FieldFault>> {
+    schema.compose(&json_profile(text)?, Writer::Admin, "/profile")
+}
+
+/// The text of a profile, or of a patch of one, as HTTP would take it.
+pub(super) fn json_profile(text: &str) -> Result<Value, Vec<FieldFault>> {
     // INP-07: a profile stands one level deep in the body of a signup.
     let given = json::parse_to_depth(text.as_bytes(), json::DEPTH_MAX - 1).map_err(not_json)?;
     let nul = json::find_nul(&given);
     if !nul.is_empty() {
         return Err(at(nul, FieldCode::InvalidFormat, "U+0000 is not allowed."));
     }
-    schema.compose(&given, Writer::Admin, "/profile")
+    Ok(given)
 }
 
 fn not_json(fault: JsonFault) -> Vec<FieldFault> {

@@ -6,6 +6,7 @@
 mod accounts;
 mod keys;
 mod mail;
+mod outbound;
 mod parts;
 
 use std::net::SocketAddr;
@@ -42,7 +43,9 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
     let (signup, accounts) = (accounts::signup(reader), accounts::accounts(reader));
     let limits = accounts::limits(reader, environment);
     let (profile, mail) = (parts::profile(reader), mail::mail(reader, data_dir.as_deref()));
-    let (jobs, telemetry) = (parts::jobs(reader), parts::telemetry(reader));
+    let (outbound, webhooks) = (outbound::outbound(reader), outbound::webhooks(reader));
+    let (jobs, audit) = (parts::jobs(reader), parts::audit(reader));
+    let telemetry = parts::telemetry(reader);
     Some(Config {
         environment: environment?,
         public_url: public?.origin().ascii_serialization(),
@@ -60,7 +63,10 @@ pub(super) fn config(reader: &mut Reader) -> Option<Config> {
         limits: limits?,
         profile: profile?,
         mail: mail?,
+        outbound: outbound?,
+        webhooks: webhooks?,
         jobs: jobs?,
+        audit: audit?,
         telemetry: telemetry?,
         shown: Shown::default(),
     })

@@ -7,11 +7,13 @@ use std::thread;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::level_filters::LevelFilter;
 
+use super::outbound;
 use crate::config::reader::Reader;
 use crate::config::sections::{
-    Jobs, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token, TokenAlgorithm,
+    Audit, Jobs, Migrate, Password, Profile, Store, StoreUrl, Telemetry, Token,
 };
 use crate::config::values;
+use crate::domain::keys::SigningAlgorithm;
 use crate::telemetry::LogFormat;
 
 const STORE_URL: &str = "expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE";
@@ -54,11 +56,7 @@ fn store_url(reader: &mut Reader, key: &str, url: &SecretString) -> Option<Store
 }
 
 pub(super) fn token(reader: &mut Reader) -> Option<Token> {
-    let algorithms = [
-        ("ES256", TokenAlgorithm::Es256),
-        ("EdDSA", TokenAlgorithm::EdDsa),
-        ("RS256", TokenAlgorithm::Rs256),
-    ];
+    let algorithms = SigningAlgorithm::ALL.map(|known| (known.name(), known));
     let algorithm = reader.choice("token.algorithm", &algorithms);
     let audiences = audiences(reader);
     let access_lifetime = reader.duration("token.access_lifetime", "1s", "1d");
@@ -106,6 +104,8 @@ pub(super) fn password(reader: &mut Reader, store: Option<&Store>) -> Option<Pas
     let max_length = reader.number("password.max_length", 64..=4096);
     // SECURITY: PWD-09. A lower floor does not start.
     let strength_min = reader.number("password.strength_min", 6..=16);
+    let breach_check = reader.choice("password.breach_check", &[("off", false), ("on", true)]);
+    let breach_url = outbound::breach_url(reader);
     let memory_kib = reader.number("password.memory_kib", 8..=1_048_576);
     let iterations = reader.number("password.iterations", 1..=10);
     let parallelism = reader.number("password.parallelism", 1..=8);
@@ -125,6 +125,8 @@ pub(super) fn password(reader: &mut Reader, store: Option<&Store>) -> Option<Pas
         min_length: min_length?,
         max_length: max_length?,
         strength_min: strength_min?,
+        breach_check: breach_check?,
+        breach_url: breach_url?,
         memory_kib,
         iterations,
         parallelism: parallelism?,
@@ -175,6 +177,14 @@ pub(super) fn jobs(reader: &mut Reader) -> Option<Jobs> {
         lease: lease?,
         attempts_max: attempts_max?,
     })
+}
+
+pub(super) fn audit(reader: &mut Reader) -> Option<Audit> {
+    if reader.text("audit.retention")?.is_empty() {
+        return Some(Audit { retention: None });
+    }
+    let retention = reader.duration("audit.retention", "30d", "36500d")?;
+    Some(Audit { retention: Some(retention) })
 }
 
 pub(super) fn telemetry(reader: &mut Reader) -> Option<Telemetry> {

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const ALL: [SigningAlgorithm; 3] =
-    [SigningAlgorithm::Es256, SigningAlgorithm::EdDsa, SigningAlgorithm::Rs256];
+const ALL: [SigningAlgorithm; 3] = SigningAlgorithm::ALL;
 
 /// Made once: RSA takes its time.
 static RSA: LazyLock<PrivateKey> =
@@ -97,7 +96,7 @@ fn accepted_by_jsonwebtoken(token: &str, jwk: &PublicJwk) -> bool {
     let foreign: jsonwebtoken::jwk::Jwk =
         serde_json::from_str(&serde_json::to_string(jwk).unwrap()).unwrap();
     let key = jsonwebtoken::DecodingKey::from_jwk(&foreign).unwrap();
-    let mut rules = jsonwebtoken::Validation::new(jwk.alg.as_str().parse().unwrap());
+    let mut rules = jsonwebtoken::Validation::new(jwk.algorithm().name().parse().unwrap());
     rules.required_spec_claims.clear();
     rules.validate_exp = false;
     rules.validate_aud = false;
@@ -113,7 +112,7 @@ fn jwt_01_each_algorithm_signs_what_another_library_accepts() {
 
         let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
         let header: Value = serde_json::from_slice(&header).unwrap();
-        let expected = json!({ "alg": algorithm.as_str(), "kid": key.kid(), "typ": "at+jwt" });
+        let expected = json!({ "alg": algorithm.name(), "kid": key.kid(), "typ": "at+jwt" });
         assert_eq!(header, expected);
 
         let forged = token.replacen(".eyJuIjo3fQ.", ".eyJuIjo4fQ.", 1);
@@ -151,7 +150,7 @@ fn jwt_11_the_public_part_has_the_plain_members_in_order() {
     assert_eq!(members(&copy_of(SigningAlgorithm::Es256)), "kty crv x y kid use alg");
     assert_eq!(members(&copy_of(SigningAlgorithm::EdDsa)), "kty crv x kid use alg");
     assert_eq!(members(&RSA), "kty n e kid use alg");
-    assert_eq!(RSA.public_jwk().e.as_deref(), Some("AQAB"));
+    assert_eq!(serde_json::to_value(RSA.public_jwk()).unwrap()["e"], "AQAB");
     assert_eq!(RSA.kid().len(), 43);
 }
 

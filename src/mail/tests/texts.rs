@@ -238,11 +238,11 @@ fn eml_15_what_is_inert_holds_nothing_that_a_mail_program_makes_a_link_of() {
 
 #[test]
 fn long_lines_are_broken_at_blanks_only() {
-    let link = format!("https://example.org/{}", "x".repeat(200));
-    assert_eq!(words::fill(&link), link);
-    let line = format!("{} {link} {}", "a b".repeat(30), "c".repeat(72));
+    let url = format!("https://example.org/{}", "x".repeat(200));
+    assert_eq!(words::fill(&url), url);
+    let line = format!("{} {url} {}", "a b".repeat(30), "c".repeat(72));
     for part in words::fill(&line).lines() {
-        assert!(part.len() <= 72 || part == link, "{part}");
+        assert!(part.len() <= 72 || part == url, "{part}");
     }
     assert_eq!(words::fill(&line).replace('\n', " "), line);
     assert_eq!(words::fill(""), "");

@@ -8,9 +8,10 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use self::haystack::{Needles, database_dump, logs};
+use self::haystack::{Needles, logs};
 use super::{log_in, register};
 use crate::support::database::TestDatabase;
+use crate::support::dump::database_dump;
 use crate::support::invariants::assert_invariants;
 use crate::support::process::{Client, Service};
 

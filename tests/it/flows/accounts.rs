@@ -23,7 +23,7 @@ on_every_backend! {
         let mailed = app.tokens_mailed_to("Ann@Example.org").await;
         assert_eq!(mailed.len(), 1);
         let verified = app.verify(&ann, &mailed[0]).await.unwrap();
-        assert!(!verified.is_username_dropped);
+        assert!(!verified.dropped.has_username());
 
         let first = app.authenticate(&verified.tokens.access_token).await.unwrap();
         assert_eq!(first.user.email, "Ann@Example.org");
@@ -112,7 +112,7 @@ on_every_backend! {
         app.sign_up(&ben).await.unwrap();
         let of_ann = app.tokens_mailed_to("ann@example.org").await.pop().unwrap();
         let of_ben = app.tokens_mailed_to("ben@example.org").await.pop().unwrap();
-        assert!(!app.verify(&ben, &of_ben).await.unwrap().is_username_dropped);
+        assert!(!app.verify(&ben, &of_ben).await.unwrap().dropped.has_username());
 
         let later = Person::new("cem@example.org").named("same");
         assert!(matches!(app.sign_up(&later).await, Err(SignupError::UsernameTaken)));
@@ -121,7 +121,7 @@ on_every_backend! {
         assert!(matches!(app.sign_up(&known).await, Err(SignupError::UsernameTaken)));
 
         let verified = app.verify(&ann, &of_ann).await.unwrap();
-        assert!(verified.is_username_dropped);
+        assert!(verified.dropped.has_username());
         let user = app.authenticate(&verified.tokens.access_token).await.unwrap().user;
         assert_eq!(user.username, None);
         app.assert_invariants().await;

@@ -40,7 +40,7 @@ fn signs(app: &App) -> String {
 }
 
 fn published(app: &App) -> BTreeSet<String> {
-    app.keys.ring.public(app.clock.now()).into_iter().map(|jwk| jwk.kid).collect()
+    app.keys.ring.public(app.clock.now()).into_iter().map(|jwk| jwk.kid().to_owned()).collect()
 }
 
 on_every_backend! {

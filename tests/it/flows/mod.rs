@@ -2,5 +2,10 @@
 
 mod accounts;
 mod keys;
+mod leaving;
+mod life;
+mod life_races;
+mod mails;
 mod races;
 mod refresh;
+mod unique;

@@ -128,8 +128,8 @@ on_every_backend! {
         assert_eq!(login(&served, "active@example.org", PASSWORD).await.0.0, 200);
         let taken = login(&served, "active@example.org", "another-Kiesel-58-laterne").await;
         assert_eq!(taken.0.0, 401);
-        // The owner gets one notice without a token; suspended and deleted ones get none.
-        for (name, mails, tokens) in [("active", 2, 1), ("suspended", 1, 1), ("deleted", 1, 1)] {
+        // The owner gets one notice without a token, of a deleted account too; a suspended one gets none.
+        for (name, mails, tokens) in [("active", 2, 1), ("suspended", 1, 1), ("deleted", 2, 1)] {
             let email = format!("{name}@example.org");
             assert_eq!(served.app.mails_to(&email).await.len(), mails, "{name}");
             assert_eq!(served.app.tokens_mailed_to(&email).await.len(), tokens, "{name}");

@@ -16,6 +16,7 @@ mod enumeration;
 mod failing;
 mod forged;
 mod framing;
+mod idempotency;
 mod logout;
 mod mailed_tokens;
 mod main_flow;
@@ -25,6 +26,7 @@ mod metadata;
 mod races;
 mod requests;
 mod sessions;
+mod signup_modes;
 
 /// The moment at which the clock of the tests stands, as answers write it.
 const NOW_TEXT: &str = "2026-11-18T11:06:40.123457Z";

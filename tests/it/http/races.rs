@@ -87,9 +87,9 @@ on_every_backend! {
             let live = "SELECT count(*) FROM one_time_tokens WHERE used_at IS NULL";
             assert_eq!(served.app.database.count(live).await, users);
         }
-        // Of the tokens mailed exactly one is good.
+        // BRU-10: two mails at once, however many ask; of their tokens exactly one is good.
         let mailed = served.app.tokens_mailed_to("ann0@example.org").await;
-        assert_eq!(mailed.len(), AT_ONCE);
+        assert_eq!(mailed.len(), 2);
         let tries = mailed.iter().map(|token| {
             let anyone = served.anyone();
             let body = json!({ "token": token, "password": PASSWORD });

@@ -6,6 +6,7 @@ use portcullis::Fault;
 use portcullis::domain::ids::UserId;
 use portcullis::store::unique_values::{self, USERNAME};
 use portcullis::store::{Conn, Read, Store, Writer, users};
+use serde_json::Map;
 use tokio::task::JoinSet;
 
 use crate::support::rows::{insert_user, uuid, verified_user};
@@ -16,7 +17,7 @@ async fn lock_both(tx: &mut Writer, order: &[u128; 2]) -> Result<(), Fault> {
         users::lock(tx, UserId(uuid(*n))).await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    users::drop_username(tx, UserId(uuid(order[0]))).await
+    users::keep_wishes(tx, UserId(uuid(order[0])), None, &Map::new()).await
 }
 
 /// Takes the name if nobody has it, without ON CONFLICT: `false` if somebody was there before.

@@ -141,6 +141,33 @@ on_every_backend! {
         assert_eq!((ids(&again), again[0].attempts), (vec![1], 2), "as if it had not been claimed");
     }
 
+    async fn ses_22_jobs_that_ended_some_time_ago_leave_in_batches_and_no_others(db: TestDatabase) {
+        let store = db.store().await;
+        for n in 1..=6 {
+            assert!(enqueue(&store, job(n, NOW)).await);
+        }
+        assert_eq!(claim(&store, OWNER, NOW, 5).await.len(), 5);
+        for n in 1..=3 {
+            assert!(finish(&store, held(n, OWNER, 1), Outcome::Done, None).await);
+        }
+        assert!(finish(&store, held(4, OWNER, 1), Outcome::GivenUp, None).await);
+        let sweep = async |done: Timestamp, given_up: Timestamp| {
+            let swept = store.write((done, given_up), |tx, (done, given_up)| {
+                Box::pin(jobs::delete_ended(tx, *done, *given_up, 2))
+            });
+            swept.await.unwrap()
+        };
+        assert_eq!(sweep(after(4), after(4)).await, 0, "they ended a second later");
+        assert_eq!(sweep(after(5), after(4)).await, 2);
+        assert_eq!(sweep(after(5), after(4)).await, 1);
+        assert_eq!(sweep(after(5), after(4)).await, 0);
+        assert_eq!(db.count("SELECT COUNT(*) FROM jobs").await, 3);
+        assert_eq!(sweep(after(9), after(5)).await, 1, "what was given up stays longer");
+        assert_eq!(sweep(after(9999), after(9999)).await, 0);
+        let states = db.raw().await.texts("SELECT state FROM jobs ORDER BY id").await;
+        assert_eq!(states, ["running", "waiting"]);
+    }
+
     async fn the_backlog_is_what_is_due(db: TestDatabase) {
         let store = db.store().await;
         let mut stale: StaleReader = store.read_stale().await.unwrap();

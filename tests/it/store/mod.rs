@@ -3,7 +3,10 @@
 mod conflicts;
 mod credentials;
 mod handles;
+mod idempotency_keys;
 mod jobs;
+mod leases;
+mod mail_allowances;
 mod migrations;
 mod postgres;
 mod sessions;
@@ -11,4 +14,5 @@ mod sqlite;
 mod statements;
 mod tokens;
 mod trail;
+mod user_life;
 mod users;

@@ -1,9 +1,11 @@
 //! What is true of PostgreSQL only: limits on every connection, sessions that are ended, answers that do not come.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis::domain::ids::UserId;
-use portcullis::store::{Conn, Read, Settings, Store, users};
+use portcullis::store::users::NewUser;
+use portcullis::store::{Conn, Read, Settings, Store, Writer, users};
 use portcullis::{Fault, FaultKind, deadline};
 use tokio_util::task::TaskTracker;
 
@@ -11,6 +13,9 @@ use crate::support::database::{TestDatabase, jitter};
 use crate::support::pg::Server;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::rows::{pending_user, uuid};
+
+/// A deadline that a silent server lets pass.
+const SOON: Duration = Duration::from_millis(400);
 
 const IDLE_IN_TRANSACTION: &str = "SELECT COUNT(*) FROM pg_stat_activity
      WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
@@ -139,6 +144,94 @@ async fn f08_a_server_that_falls_silent_is_used_again_when_it_speaks() {
     proxy.set(Mode::Pass);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_all_is_normal(&db, &store, 100).await;
+}
+
+/// Inserts a user and holds back whatever the server says from then on: the answer to COMMIT is the first.
+async fn insert_then_hold(
+    tx: &mut Writer,
+    (user, proxy): &(NewUser, Arc<Proxy>),
+) -> Result<bool, Fault> {
+    let is_new = users::insert(tx, user).await?;
+    proxy.set(Mode::Hold);
+    Ok(is_new)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f04_a_commit_without_an_answer_is_an_error_at_the_deadline_and_may_be_repeated() {
+    let Some(db) = TestDatabase::postgres().await else { return };
+    let (store, proxy) = behind_proxy(&db, 2).await;
+    let proxy = Arc::new(proxy);
+    write(&store, 1).await.unwrap();
+    for n in 2..=4 {
+        let input = (pending_user(n), Arc::clone(&proxy));
+        let change = store.write(input, |tx, input| Box::pin(insert_then_hold(tx, input)));
+        let (start, soon) = (Instant::now(), tokio::time::Instant::now() + SOON);
+        let unknown = deadline::scope(soon, change).await.unwrap_err();
+        assert_eq!(unknown.kind(), FaultKind::Unavailable, "REL-02");
+        assert!(start.elapsed() < SOON * 4, "{:?}", start.elapsed());
+        proxy.set(Mode::Pass);
+        assert!(!write(&store, n).await.unwrap(), "it had happened, and asking again tells so");
+    }
+    assert_all_is_normal(&db, &store, 100).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f04_a_begin_without_an_answer_leaves_nothing_at_the_deadline() {
+    let Some(db) = TestDatabase::postgres().await else { return };
+    let (store, proxy) = behind_proxy(&db, 2).await;
+    write(&store, 1).await.unwrap();
+    proxy.set(Mode::Hold);
+    let (start, soon) = (Instant::now(), tokio::time::Instant::now() + SOON);
+    let late = deadline::scope(soon, write(&store, 2)).await.unwrap_err();
+    assert_eq!(late.kind(), FaultKind::Unavailable);
+    assert!(start.elapsed() < SOON * 4, "{:?}", start.elapsed());
+    proxy.set(Mode::Pass);
+    assert_all_is_normal(&db, &store, 100).await;
+    assert_eq!(db.count("SELECT COUNT(*) FROM users").await, 101, "the late one never began");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_13_a_query_without_an_answer_ends_at_the_deadline_and_its_connection_with_it() {
+    let Some(db) = TestDatabase::postgres().await else { return };
+    let (store, proxy) = behind_proxy(&db, 2).await;
+    let find = async || users::find(&mut store.read().await?, UserId(uuid(1))).await;
+    find().await.unwrap();
+    assert_eq!((store.pool_stats().connections, store.pool_stats().idle), (1, 1));
+    proxy.set(Mode::Hold);
+    let (start, soon) = (Instant::now(), tokio::time::Instant::now() + SOON);
+    let late = deadline::scope(soon, find()).await.unwrap_err();
+    assert_eq!(late.kind(), FaultKind::Unavailable);
+    assert!(start.elapsed() < SOON * 4, "{:?}", start.elapsed());
+    assert_eq!(store.pool_stats().connections, 0, "no task of a pool waits for it");
+    proxy.set(Mode::Pass);
+    find().await.unwrap();
+    // A caller who leaves in the middle: nobody else gets the connection that still owes an answer.
+    proxy.set(Mode::Hold);
+    assert!(tokio::time::timeout(SOON, find()).await.is_err());
+    assert_eq!(store.pool_stats().connections, 0);
+    proxy.set(Mode::Pass);
+    assert_all_is_normal(&db, &store, 100).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rel_11_callers_beyond_the_pool_wait_in_turn_and_no_longer_than_two_seconds() {
+    let Some(db) = TestDatabase::postgres().await else { return };
+    let store = db.store_with(2).await;
+    let held = [store.read().await.unwrap(), store.read().await.unwrap()];
+    let start = Instant::now();
+    let full = store.read().await.map(drop).unwrap_err();
+    assert_eq!(full.kind(), FaultKind::Overloaded);
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    drop(held);
+    let all = (1..=50).map(|n| write(&store, n));
+    for done in futures_util::future::join_all(all).await {
+        assert!(done.unwrap());
+    }
+    let stats = store.pool_stats();
+    assert!(stats.connections <= 2 && stats.idle == stats.connections, "{stats:?}");
+    store.close().await;
+    assert_eq!(store.pool_stats().connections, 0);
+    assert_eq!(write(&store, 99).await.unwrap_err().kind(), FaultKind::Unavailable);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

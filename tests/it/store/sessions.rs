@@ -168,4 +168,34 @@ on_every_backend! {
         assert_eq!(ended.await.unwrap(), Some(ANN));
         assert!(!moved().await.unwrap(), "what ended does not live again");
     }
+
+    async fn ses_09_what_is_barred_while_a_session_begins_wins(db: TestDatabase) {
+        let store = db.store().await;
+        for (n, change) in [
+            (1, "UPDATE users SET suspended_at = created_at"),
+            (2, "UPDATE users SET deleted_at = created_at"),
+            (3, "UPDATE password_credentials SET set_at = (SELECT updated_at FROM users LIMIT 1)"),
+        ] {
+            insert_user(&store, &verified_user(n)).await;
+            let user = UserId(uuid(n));
+            db.execute("UPDATE users SET suspended_at = NULL, deleted_at = NULL").await;
+            db.execute(("UPDATE users SET updated_at = updated_at + 1",
+                        "UPDATE users SET updated_at = updated_at + interval '1 second'")).await;
+            let mut other = db.raw().await;
+            other.execute(("BEGIN IMMEDIATE", "BEGIN")).await.unwrap();
+            other.execute(change).await.unwrap();
+            let (opening, racing) = (store.clone(), session(10 + n, user, NOW));
+            let begun = tokio::spawn(async move { insert(&opening, racing, NOW).await });
+            // It waits for the other, or has gone past it.
+            while !db.is_sqlite() && !begun.is_finished() && db.count(WAITING).await == 0 {
+                tokio::task::yield_now().await;
+            }
+            other.execute("COMMIT").await.unwrap();
+            assert!(!begun.await.unwrap(), "{change}");
+        }
+        assert_eq!(db.count("SELECT COUNT(*) FROM sessions").await, 0);
+    }
 }
+
+const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'";

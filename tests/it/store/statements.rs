@@ -3,24 +3,26 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis::store::{
-    Conn, Read, Sql, credentials, events, jobs, one_time_tokens, refresh_tokens, roles, sessions,
-    signing_keys, unique_values, users,
-};
+use portcullis::store::{self, Conn, Read, Sql};
 use sqlx::{Executor, SqlSafeStr};
 
 /// The files of `src/store` with statements, and their lists.
 const FILES: &[(&str, &[(&str, Sql)])] = &[
-    ("credentials.rs", credentials::ALL),
-    ("events.rs", events::ALL),
-    ("jobs.rs", jobs::ALL),
-    ("one_time_tokens.rs", one_time_tokens::ALL),
-    ("refresh_tokens.rs", refresh_tokens::ALL),
-    ("roles.rs", roles::ALL),
-    ("sessions.rs", sessions::ALL),
-    ("signing_keys.rs", signing_keys::ALL),
-    ("unique_values.rs", unique_values::ALL),
-    ("users.rs", users::ALL),
+    ("credentials.rs", store::credentials::ALL),
+    ("event_chain.rs", store::event_chain::ALL),
+    ("events.rs", store::events::ALL),
+    ("idempotency_keys.rs", store::idempotency_keys::ALL),
+    ("jobs.rs", store::jobs::ALL),
+    ("leases.rs", store::leases::ALL),
+    ("mail_allowances.rs", store::mail_allowances::ALL),
+    ("one_time_tokens.rs", store::one_time_tokens::ALL),
+    ("refresh_tokens.rs", store::refresh_tokens::ALL),
+    ("roles.rs", store::roles::ALL),
+    ("sessions.rs", store::sessions::ALL),
+    ("signing_keys.rs", store::signing_keys::ALL),
+    ("unique_values.rs", store::unique_values::ALL),
+    ("user_life.rs", store::user_life::ALL),
+    ("users.rs", store::users::ALL),
 ];
 
 fn folder(name: &str) -> PathBuf {

@@ -1,11 +1,12 @@
 //! The contract of `one_time_tokens` and `refresh_tokens`: spent once, and at most one live refresh token a session.
 
 use portcullis::domain::ids::{SessionId, UserId};
+use portcullis::domain::session::EndReason;
 use portcullis::domain::time::Timestamp;
 use portcullis::domain::token::TokenDigest;
 use portcullis::store::one_time_tokens::{self, NewOneTimeToken, Purpose};
 use portcullis::store::refresh_tokens::{self, NewRefreshToken, Presented};
-use portcullis::store::{Store, users};
+use portcullis::store::{Store, sessions, users};
 
 use crate::support::rows::{
     NOW, after, digest, hash, insert_user, open, pending_user, session, verified_user,
@@ -15,15 +16,19 @@ const ANN: UserId = UserId(uuid::Uuid::from_u128(1));
 const SESSION: SessionId = SessionId(uuid::Uuid::from_u128(10));
 const PROVE: Purpose = Purpose::EmailVerification;
 
-async fn replace(store: &Store, n: u8) {
-    let token = NewOneTimeToken {
+fn verification(n: u8) -> NewOneTimeToken {
+    NewOneTimeToken {
         digest: digest(n),
         user_id: ANN,
         purpose: PROVE,
-        bound_to: "user1@example.org".into(),
+        bound_to: format!("user{n}@example.org"),
         created_at: NOW,
         expires_at: after(100),
-    };
+    }
+}
+
+async fn replace(store: &Store, n: u8) {
+    let token = NewOneTimeToken { bound_to: "user1@example.org".into(), ..verification(n) };
     let replaced =
         store.write(token, |tx, token| Box::pin(one_time_tokens::replace(tx, token))).await;
     replaced.unwrap();
@@ -68,6 +73,69 @@ async fn insert(store: &Store, n: u8, generation: i64) -> bool {
 }
 
 on_every_backend! {
+    async fn ses_22_one_time_tokens_that_ended_leave_in_batches_and_no_others(db: TestDatabase) {
+        let store = db.store().await;
+        for n in 1..=4 {
+            insert_user(&store, &pending_user(n)).await;
+            let token = NewOneTimeToken {
+                user_id: UserId(uuid::Uuid::from_u128(n)),
+                expires_at: after(if n == 4 { 101 } else { 100 }),
+                ..verification(u8::try_from(n).unwrap())
+            };
+            store.write(token, |tx, token| Box::pin(one_time_tokens::replace(tx, token))).await.unwrap();
+        }
+        let sweep = async |before: Timestamp| {
+            let swept = store.write(before, |tx, before| {
+                Box::pin(one_time_tokens::delete_expired(tx, *before, 2))
+            });
+            swept.await.unwrap()
+        };
+        assert_eq!(sweep(after(99)).await, 0);
+        assert_eq!((sweep(after(100)).await, sweep(after(100)).await, sweep(after(100)).await), (2, 1, 0));
+        assert!(is_live(&store, 4, after(100)).await);
+    }
+
+    async fn ses_22_the_tokens_of_a_session_leave_before_it(db: TestDatabase) {
+        let store = db.store().await;
+        insert_user(&store, &verified_user(1)).await;
+        for n in [10, 11, 12] {
+            open(&store, &session(n, ANN, NOW), u8::try_from(n).unwrap()).await;
+        }
+        db.execute("UPDATE refresh_tokens SET used_at = created_at").await;
+        assert!(insert(&store, 20, 1).await);
+        let end = after(24 * 3600);
+        let ended = store.write(SessionId(uuid::Uuid::from_u128(11)), |tx, session| {
+            Box::pin(sessions::end(tx, *session, after(100), EndReason::Logout))
+        });
+        ended.await.unwrap().unwrap();
+        let dead = async |before: Timestamp| {
+            let mut db = store.read().await.unwrap();
+            let mut dead = sessions::list_dead(&mut db, before, 10).await.unwrap();
+            dead.sort();
+            dead.iter().map(|session| session.0.as_u128()).collect::<Vec<_>>()
+        };
+        assert_eq!(dead(after(99)).await, [0; 0]);
+        assert_eq!(dead(after(100)).await, [11]);
+        assert_eq!(dead(after(24 * 3600 - 1)).await, [11], "idle for long, but not at its absolute end");
+        assert_eq!(dead(end).await, [10, 11, 12]);
+        let delete_tokens = async || {
+            let deleted = store.write((), |tx, ()| {
+                Box::pin(refresh_tokens::delete_of_session(tx, SESSION, 1))
+            });
+            deleted.await.unwrap()
+        };
+        let delete = async |before: Timestamp| {
+            store.write(before, |tx, before| Box::pin(sessions::delete_dead(tx, SESSION, *before))).await
+        };
+        assert!(delete(end).await.is_err(), "its tokens are there");
+        assert_eq!((delete_tokens().await, delete_tokens().await, delete_tokens().await), (1, 1, 0));
+        assert!(!delete(after(24 * 3600 - 1)).await.unwrap(), "not dead");
+        assert!(delete(end).await.unwrap());
+        assert!(!delete(end).await.unwrap(), "gone");
+        assert_eq!(db.count("SELECT COUNT(*) FROM sessions").await, 2);
+        assert_eq!(db.count("SELECT COUNT(*) FROM refresh_tokens").await, 2, "those of others stay");
+    }
+
     async fn eml_04_a_one_time_token_is_spent_once(db: TestDatabase) {
         let store = db.store().await;
         insert_user(&store, &pending_user(1)).await;

@@ -6,6 +6,7 @@ use portcullis::domain::keys::{PublicJwk, SigningAlgorithm, StoredKey};
 use portcullis::domain::time::Timestamp;
 use portcullis::store::signing_keys::{self, KeyRow};
 use portcullis::store::{Store, events};
+use portcullis_verify::PublicKey;
 use serde_json::Map;
 
 use crate::support::rows::{NOW, after, event, uuid};
@@ -15,17 +16,8 @@ async fn append(store: &Store, event: Event) -> Result<(), portcullis::Fault> {
 }
 
 fn key(kid: &str, announced_at: Timestamp) -> KeyRow {
-    let public_jwk = PublicJwk {
-        kty: "OKP".into(),
-        crv: Some("Ed25519".into()),
-        x: Some("AAAA".into()),
-        y: None,
-        n: None,
-        e: None,
-        kid: kid.into(),
-        usage: "sig".into(),
-        alg: SigningAlgorithm::EdDsa,
-    };
+    let public = PublicKey::ed25519(&[7; 32]).unwrap();
+    let public_jwk = PublicJwk::with_kid(kid, public).unwrap();
     let key = StoredKey {
         kid: kid.into(),
         algorithm: SigningAlgorithm::EdDsa,
@@ -91,6 +83,27 @@ on_every_backend! {
             assert!(refused.is_err(), "{attack:?}");
         }
         assert_eq!(raw.texts("SELECT action FROM events").await, ["user.updated"]);
+    }
+
+    async fn log_10_an_erasure_forgets_the_details_of_all_that_somebody_did_or_that_was_done_to_them(db: TestDatabase) {
+        let store = db.store().await;
+        let (ann, bob) = (UserId(uuid(5)), UserId(uuid(6)));
+        append(&store, event(1, ann)).await.unwrap();
+        append(&store, Event { subject: Subject::User(bob), ..event(2, ann) }).await.unwrap();
+        append(&store, Event { actor: Actor::Cli("root".into()), ..event(3, ann) }).await.unwrap();
+        append(&store, event(4, bob)).await.unwrap();
+        // Others who have the id of a user for a name.
+        let id = ann.to_string();
+        append(&store, Event { subject: Subject::Key(id.clone()), ..event(5, bob) }).await.unwrap();
+        append(&store, Event { actor: Actor::Cli(id), ..event(6, bob) }).await.unwrap();
+        let erased = store.write(ann, |tx, user| Box::pin(events::erase_details(tx, *user)));
+        assert_eq!(erased.await.unwrap(), 3);
+        let left = "SELECT COUNT(*) FROM event_details JOIN events ON events.id = event_details.event_id
+                    WHERE (actor_kind = 'user' AND actor_id = (SELECT actor_id FROM events ORDER BY id LIMIT 1))
+                       OR (subject_kind = 'user' AND subject_id = (SELECT subject_id FROM events ORDER BY id LIMIT 1))";
+        assert_eq!(db.count(left).await, 0);
+        assert_eq!(db.count("SELECT COUNT(*) FROM event_details").await, 3);
+        assert_eq!(db.count("SELECT COUNT(*) FROM events").await, 6, "the events stay");
     }
 
     async fn keys_come_back_as_they_went_in_newest_first(db: TestDatabase) {

@@ -46,8 +46,8 @@ on_every_backend! {
             let user = find(&store, new.id).await.unwrap();
             assert_eq!(user, User {
                 id: new.id, email: new.email, email_canonical: new.email_canonical, email_verified_at: None,
-                username: new.username, profile: profile.clone(), pending_since: Some(at), suspended_at: None,
-                deleted_at: None, created_at: at, updated_at: at, last_login_at: None, version: 1,
+                username: new.username, profile: profile.clone(), pending_since: Some(at), invited_until: None, suspended_at: None,
+                deleted_at: None, erased_at: None, created_at: at, updated_at: at, last_login_at: None, version: 1,
                 roles: portcullis::domain::user::Roles(vec![]),
             });
             assert_eq!((user.created_at.micros(), user.pending_since.unwrap().micros()), (micros, micros));
@@ -169,12 +169,19 @@ on_every_backend! {
         assert!(!verify(&store, &user, NOW, "first").await, "verified already");
     }
 
-    async fn a_wish_for_a_username_is_dropped(db: TestDatabase) {
+    async fn wishes_that_others_have_are_dropped(db: TestDatabase) {
         let store = db.store().await;
         let user = NewUser { username: Some("ann".into()), ..pending_user(1) };
         assert!(insert(&store, user.clone()).await);
-        store.write(user.id, |tx, id| Box::pin(users::drop_username(tx, *id))).await.unwrap();
-        assert_eq!(find(&store, user.id).await.unwrap().username, None);
+        insert_user(&store, &pending_user(2)).await;
+        let before = find(&store, user.id).await.unwrap();
+        store.write(user.id, |tx, id| Box::pin(async move {
+            users::keep_wishes(tx, *id, None, &object(json!({ "bio": "x" }))).await
+        })).await.unwrap();
+        let profile = object(json!({ "bio": "x" }));
+        let kept = User { username: None, profile, ..before };
+        assert_eq!(find(&store, user.id).await.unwrap(), kept, "the version is the proof's");
+        assert_eq!(find(&store, UserId(uuid(2))).await.unwrap().profile, pending_user(2).profile);
     }
 
     async fn a_change_of_what_is_shown_needs_the_version_that_was_seen(db: TestDatabase) {
@@ -195,5 +202,30 @@ on_every_backend! {
         assert_eq!((user.version, user.updated_at), (seen.version + 1, after(9)));
         assert_eq!((user.username.as_deref(), &user.profile["bio"]), (Some("Zoë"), &json!("été")));
         assert_eq!(user.created_at, NOW);
+    }
+}
+
+on_every_backend! {
+    async fn an_invited_account_is_taken_as_it_was_seen(db: TestDatabase) {
+        let store = db.store().await;
+        let invited = NewUser { is_pending: false, invited_until: Some(after(10)), ..pending_user(1) };
+        assert!(insert(&store, invited.clone()).await);
+        let again = |id| store.write(id, |tx, id| Box::pin(users::invite_again(tx, *id, after(20))));
+        assert!(again(invited.id).await.unwrap());
+        let found = find(&store, invited.id).await.unwrap();
+        assert_eq!((found.invited_until, found.is_invited()), (Some(after(20)), true));
+        let taken = User {
+            email: "User1@example.ORG".into(), username: Some("Ann".into()), email_verified_at: Some(after(5)),
+            updated_at: after(5), last_login_at: Some(after(5)), invited_until: None,
+            version: found.version + 1, ..found
+        };
+        let take = |version| store.write((taken.clone(), version), |tx, (taken, version)| {
+            Box::pin(users::take_invited(tx, taken, *version))
+        });
+        assert!(!take(2).await.unwrap(), "somebody changed it meanwhile");
+        assert!(take(1).await.unwrap());
+        assert_eq!(find(&store, invited.id).await, Some(taken.clone()));
+        assert!(!take(2).await.unwrap(), "it is taken");
+        assert!(!again(invited.id).await.unwrap());
     }
 }

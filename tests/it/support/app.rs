@@ -16,6 +16,7 @@ use portcullis::domain::event::Actor;
 use portcullis::domain::identifier::LoginIdentifier;
 use portcullis::domain::job::{Letter, Mail, Task};
 use portcullis::domain::session::{Origin, SignedIn};
+use portcullis::domain::user::User;
 use portcullis::domain::username::Username;
 use portcullis::flows::authenticate::{self, AuthenticateError};
 use portcullis::flows::keys;
@@ -24,6 +25,7 @@ use portcullis::flows::refresh::{self, RefreshError};
 use portcullis::flows::signup::{self, Signup, SignupError};
 use portcullis::flows::tokens::Tokens;
 use portcullis::flows::verify_email::{self, Proof, Verified, VerifyError};
+use portcullis::store::users;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -93,7 +95,7 @@ impl TestApp {
 
     /// The same with a configuration that [`configured`] made of this database and folder.
     pub(crate) async fn start_as(database: TestDatabase, folder: TempDir, config: &Config) -> Self {
-        let means = Means { clock: Clock::fixed(NOW), random: other_random() };
+        let means = Means { clock: Clock::fixed(NOW), random: other_random(), ..Means::system() };
         let app = App::open(config, means).await.unwrap();
         keys::care(&app, Actor::System).await.unwrap();
         Self { app, database, folder }
@@ -114,7 +116,8 @@ impl TestApp {
         &self,
         written: &[(&str, &str)],
     ) -> Result<Arc<App>, OpenError> {
-        let means = Means { clock: self.app.clock.clone(), random: other_random() };
+        let means =
+            Means { clock: self.app.clock.clone(), random: other_random(), ..Means::system() };
         App::open(&self.configured(written), means).await
     }
 
@@ -157,6 +160,12 @@ impl TestApp {
     /// Tells who an access token is.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<SignedIn, AuthenticateError> {
         authenticate::authenticate(&self.app, token).await
+    }
+
+    /// The account with this address.
+    pub(crate) async fn user(&self, email: &str) -> User {
+        let mut db = self.app.store.read().await.unwrap();
+        users::find_by_email(&mut db, email).await.unwrap().unwrap()
     }
 
     /// The mails that wait for this address, oldest first: what the worker would find in the sealed payloads.
@@ -227,7 +236,7 @@ pub(crate) async fn sign_up(app: &App, person: &Person) -> Result<(), SignupErro
         profile: person.profile.clone(),
         origin: Origin { address: "192.0.2.1".into(), ..Origin::default() },
     };
-    signup::signup(app, signup).await
+    signup::signup(app, signup, None).await.map(|_signed_up| ())
 }
 
 /// Proves the mailbox of `person` at an instance.

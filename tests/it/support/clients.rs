@@ -46,9 +46,15 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
+/// The one builder of the tests' own clients, which no guard keeps from loopback.
+#[expect(clippy::disallowed_methods, reason = "tests call servers on loopback that they started")]
+pub(crate) fn plain_http() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy()
+}
+
 impl Client {
     pub(super) fn new(address: SocketAddr, public_url: &str, document: &Arc<Value>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(WAIT_MAX);
+        let http = plain_http().timeout(WAIT_MAX);
         let http = http.redirect(reqwest::redirect::Policy::none()).user_agent("it/1");
         let judge = Judge {
             document: Arc::clone(document),

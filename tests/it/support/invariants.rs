@@ -73,10 +73,19 @@ const RULES: &[Rule] = &[
         ),
     ),
     (
-        "I2: every event has its details",
-        Query::Both(
+        "I2: every event has its details, but those of whoever is erased",
+        Query::Split(
+            concat!(
+                "SELECT COUNT(*) FROM events WHERE NOT EXISTS
+                   (SELECT 1 FROM event_details WHERE event_id = events.id)
+                 AND NOT EXISTS (SELECT 1 FROM users WHERE erased_at IS NOT NULL AND ",
+                hyphenated!("users.id"),
+                " IN (subject_id, actor_id))"
+            ),
             "SELECT COUNT(*) FROM events WHERE NOT EXISTS
-               (SELECT 1 FROM event_details WHERE event_id = events.id)",
+               (SELECT 1 FROM event_details WHERE event_id = events.id)
+             AND NOT EXISTS (SELECT 1 FROM users WHERE erased_at IS NOT NULL
+                             AND users.id::text IN (subject_id, actor_id))",
         ),
     ),
     (
@@ -112,12 +121,13 @@ const RULES: &[Rule] = &[
     (
         "I4: one live refresh token a session, the youngest of an unbroken line",
         Query::Both(
-            "SELECT COUNT(*) FROM sessions WHERE 1 <>
+            "SELECT COUNT(*) FROM sessions JOIN users ON users.id = sessions.user_id
+             WHERE erased_at IS NULL AND (1 <>
                (SELECT COUNT(*) FROM refresh_tokens t WHERE t.session_id = sessions.id AND t.used_at IS NULL
                   AND t.generation = (SELECT COUNT(*) - 1 FROM refresh_tokens n
                                       WHERE n.session_id = sessions.id))
                 OR 1 <> (SELECT COUNT(*) FROM refresh_tokens t
-                         WHERE t.session_id = sessions.id AND t.used_at IS NULL)",
+                         WHERE t.session_id = sessions.id AND t.used_at IS NULL))",
         ),
     ),
     (
@@ -164,10 +174,42 @@ const RULES: &[Rule] = &[
         ),
     ),
     (
+        "I7, ENU-12: who is not verified holds nothing",
+        Query::Both(
+            "SELECT COUNT(*) FROM unique_values JOIN users ON users.id = unique_values.user_id
+             WHERE users.email_verified_at IS NULL",
+        ),
+    ),
+    (
         "a proven mailbox is pending no more",
         Query::Both(
             "SELECT COUNT(*) FROM users
              WHERE email_verified_at IS NOT NULL AND pending_since IS NOT NULL",
+        ),
+    ),
+    (
+        "a tombstone is nobody: no name, no address, no profile, nothing that lives or is held",
+        Query::Both(
+            "SELECT COUNT(*) FROM users WHERE erased_at IS NOT NULL
+               AND (email <> email_canonical OR SUBSTR(email, 1, 7) <> 'erased:' OR username IS NOT NULL
+                    OR CAST(profile AS TEXT) <> '{}' OR deleted_at IS NULL OR last_login_at IS NOT NULL
+                    OR EXISTS (SELECT 1 FROM password_credentials WHERE user_id = users.id AND hash <> '!')
+                    OR EXISTS (SELECT 1 FROM sessions WHERE user_id = users.id
+                               AND (ended_at IS NULL AND expires_at > erased_at
+                                    OR address <> '' OR user_agent IS NOT NULL))
+                    OR EXISTS (SELECT 1 FROM refresh_tokens JOIN sessions ON sessions.id = session_id
+                               WHERE user_id = users.id)
+                    OR EXISTS (SELECT 1 FROM one_time_tokens WHERE user_id = users.id)
+                    OR EXISTS (SELECT 1 FROM email_changes WHERE user_id = users.id)
+                    OR EXISTS (SELECT 1 FROM unique_values WHERE user_id = users.id)
+                    OR EXISTS (SELECT 1 FROM user_roles WHERE user_id = users.id))",
+        ),
+    ),
+    (
+        "SES-10: whoever is barred or deleted has no live session",
+        Query::Both(
+            "SELECT COUNT(*) FROM sessions JOIN users ON users.id = sessions.user_id
+             WHERE ended_at IS NULL AND sessions.expires_at > COALESCE(suspended_at, deleted_at)",
         ),
     ),
     (

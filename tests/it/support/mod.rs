@@ -6,12 +6,14 @@
 pub(crate) mod app;
 pub(crate) mod clients;
 pub(crate) mod database;
+pub(crate) mod dump;
 pub(crate) mod invariants;
 pub(crate) mod openapi;
 pub(crate) mod pg;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod rows;
+pub(crate) mod schemas;
 pub(crate) mod serve;
 pub(crate) mod smtp;
 

@@ -53,6 +53,7 @@ pub(crate) fn pending_user(n: u128) -> NewUser {
         username: None,
         profile: object(json!({ "display_name": "Zoë 🦀" })),
         is_pending: true,
+        invited_until: None,
         created_at: NOW,
     }
 }
@@ -140,6 +141,7 @@ pub(crate) fn event(n: u128, user: UserId) -> Event {
         subject: Subject::User(user),
         request_id: Some("r-1".into()),
         details_hash: [7; 32],
+        details_key: [9; 32],
         address: Some("2001:db8::1".into()),
         data: object(json!({ "changed": ["profile.bio"] })),
     }

@@ -69,7 +69,13 @@ impl Served {
 
     /// Another instance on the same database, by the same clock and under the same name.
     pub(crate) async fn another(&self) -> Listening {
-        let written = [&ANY_PORT, &[("PUBLIC_URL", self.public_url.as_str())][..]].concat();
+        self.another_with(&[]).await
+    }
+
+    /// The same with these keys of the configuration.
+    pub(crate) async fn another_with(&self, written: &[(&str, &str)]) -> Listening {
+        let named = [("PUBLIC_URL", self.public_url.as_str())];
+        let written = [&ANY_PORT, &named[..], written].concat();
         let config = self.app.configured(&written);
         let app = self.app.another(&written).await;
         Listening::start(front::bind(&config).unwrap(), config, &app)

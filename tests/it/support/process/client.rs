@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::clients::plain_http;
+
 /// A mail, as far as a test asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
@@ -59,13 +61,13 @@ pub(crate) struct Answer {
 impl Client {
     /// A client of the listener at `base`.
     pub(crate) fn new(base: String) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+        let http = plain_http().timeout(Duration::from_secs(30));
         Self { http: http.build().unwrap(), base }
     }
 
     /// The same with a connection for each request.
     pub(crate) fn without_keep_alive(&self) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+        let http = plain_http().timeout(Duration::from_secs(30));
         Self { http: http.pool_max_idle_per_host(0).build().unwrap(), base: self.base.clone() }
     }
 

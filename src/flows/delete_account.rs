@@ -1,0 +1,123 @@
+//! Deleting and restoring: for `accounts.deletion_grace` an operator can bring the account back.
+//!
+//! Until it is erased the account keeps its address, its username and its unique values, so that a restoration
+//! never meets somebody in its place; its sessions and one-time tokens are gone for good.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::domain::event::{Action, Actor};
+use crate::domain::ids::UserId;
+use crate::domain::job::Letter;
+use crate::domain::password::PlainPassword;
+use crate::domain::password_hash::PasswordHash;
+use crate::domain::session::{EndReason, Origin, SignedIn};
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::flows::life::{self, By, LifeError, Operation};
+use crate::store::{Writer, credentials, one_time_tokens, user_life};
+use crate::{Fault, deadline};
+
+/// Why an account was not deleted by its user.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// The password is wrong.
+    #[error("the credentials are not valid")]
+    BadCredentials,
+    /// Nobody else would be left to administrate (AUZ-09).
+    #[error("the last active administrator stays")]
+    LastAdmin,
+    /// The user is gone, or may not sign in any more.
+    #[error("the user may not sign in any more")]
+    SignedOut,
+    /// It could not be done.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Deletes the caller's own account, after the password (AUZ-12).
+pub async fn delete_own(
+    app: &App,
+    signed_in: &SignedIn,
+    password: PlainPassword,
+    origin: Origin,
+) -> Result<(), DeleteError> {
+    let id = signed_in.user.id;
+    let stored = credentials::find(&mut app.store.read().await?, id).await?;
+    let (hash, set_at) = match stored {
+        Some(credential) => (credential.hash, Some(credential.set_at)),
+        None => (PasswordHash::none(), None),
+    };
+    let password = password.into_inner();
+    let checked = app.hasher.verify(password, Some(hash), deadline::current_std()).await?;
+    let (true, Some(set_at)) = (checked.matches, set_at) else {
+        return Err(DeleteError::BadCredentials);
+    };
+    let by = By { actor: Actor::User(id), origin, is_rehearsal: false };
+    let leaving = Leaving { grace: app.settings.deletion_grace, proven: Some(set_at) };
+    let operation = Operation::new(app, by, id, leaving);
+    match life::run(app, operation, |tx, operation| Box::pin(leave(tx, operation))).await {
+        Ok(_deleted) => Ok(()),
+        Err(LifeError::LastAdmin) => Err(DeleteError::LastAdmin),
+        Err(LifeError::Fault(fault)) => Err(fault.into()),
+        Err(_) => Err(DeleteError::SignedOut),
+    }
+}
+
+/// Deletes an account. What is deleted already stays so, and is erased no later.
+pub async fn delete(app: &App, by: By, id: UserId) -> Result<User, LifeError> {
+    let leaving = Leaving { grace: app.settings.deletion_grace, proven: None };
+    let operation = Operation::new(app, by, id, leaving);
+    life::run(app, operation, |tx, operation| Box::pin(leave(tx, operation))).await
+}
+
+/// Brings a deleted account back as it was, without sessions; after the grace it is too late.
+pub async fn restore(app: &App, by: By, id: UserId) -> Result<User, LifeError> {
+    let operation = Operation::new(app, by, id, app.settings.deletion_grace);
+    life::run(app, operation, |tx, operation| Box::pin(come_back(tx, operation))).await
+}
+
+struct Leaving {
+    grace: Duration,
+    /// The version of the credential that its user has proven.
+    proven: Option<Timestamp>,
+}
+
+async fn leave(tx: &mut Writer, operation: &Operation<Leaving>) -> Result<User, LifeError> {
+    let user = life::lock(tx, operation).await?;
+    let (stamp, leaving) = (&operation.stamp, &operation.of);
+    if let Some(proven) = leaving.proven {
+        if user.suspended_at.is_some() || user.deleted_at.is_some() {
+            return Err(LifeError::Conflict("the user may not sign in any more"));
+        }
+        // SECURITY: SES-09. A password that was changed during the hash has ended the session too.
+        let credential = credentials::find(tx, user.id).await?;
+        if credential.is_none_or(|credential| credential.set_at != proven) {
+            return Err(LifeError::Conflict("the password is another one by now"));
+        }
+    }
+    life::spare_last_admin(tx, &user).await?;
+    if user_life::delete(tx, user.id, stamp.now).await? {
+        life::end_sessions(tx, stamp, user.id, EndReason::Deleted).await?;
+        one_time_tokens::void_all(tx, user.id).await?;
+        user_life::drop_email_change(tx, user.id).await?;
+        let letter = Letter::AccountDeleted { grace_s: leaving.grace.as_secs() };
+        life::notify(tx, operation, &user, letter).await?;
+        life::tell(tx, operation, Action::UserDeleted).await?;
+    }
+    life::done(tx, operation).await
+}
+
+async fn come_back(tx: &mut Writer, operation: &Operation<Duration>) -> Result<User, LifeError> {
+    let user = life::lock(tx, operation).await?;
+    if user.deleted_at.is_none() {
+        return Err(LifeError::Conflict("the account is not deleted"));
+    }
+    let now = operation.stamp.now;
+    if !user_life::restore(tx, user.id, now, now.minus(operation.of)).await? {
+        return Err(LifeError::Conflict("the time for a restoration has passed"));
+    }
+    life::notify(tx, operation, &user, Letter::AccountRestored).await?;
+    life::tell(tx, operation, Action::UserRestored).await?;
+    life::done(tx, operation).await
+}

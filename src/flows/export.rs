@@ -1,0 +1,89 @@
+//! Everything that is stored about the caller, in pieces: what there is once, and pages of what there is much of.
+//!
+//! No handle is open between two pages, so that a slow reader holds nothing.
+
+use crate::Fault;
+use crate::app::App;
+use crate::domain::event::OwnEvent;
+use crate::domain::ids::{EventId, SessionId, UserId};
+use crate::domain::session::{SignedIn, StoredSession};
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::flows::own_events;
+use crate::store::one_time_tokens;
+pub use crate::store::one_time_tokens::StoredOneTimeToken as Token;
+use crate::store::user_life::{self, WishedEmail};
+use crate::store::{credentials, roles, sessions, unique_values};
+
+/// LIMIT: rows of a page, some 300 bytes each.
+const PAGE: usize = 500;
+/// LIMIT: one token a purpose lives, and those that were spent leave when they would have ended.
+const TOKENS_MAX: i64 = 1000;
+
+/// Why nothing is exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The password was given too long ago (AUZ-08).
+    #[error("a recent sign-in is required")]
+    NotFresh,
+    /// It could not be done.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// What there is once.
+pub struct Head {
+    /// The account.
+    pub user: User,
+    /// When the password was set, and whether it is to be changed.
+    pub password: Option<(Timestamp, bool)>,
+    /// The roles, and since when.
+    pub roles: Vec<(String, Timestamp)>,
+    /// What nobody else may have: the field and the value as it is compared.
+    pub unique_values: Vec<(String, String)>,
+    /// The wish for another address.
+    pub email_change: Option<WishedEmail>,
+    /// Tokens that were mailed.
+    pub one_time_tokens: Vec<Token>,
+}
+
+/// What there is once about the caller, if the password was given a short while ago.
+pub async fn begin(app: &App, signed_in: &SignedIn) -> Result<Head, ExportError> {
+    // SECURITY: AUZ-08. By the session's row, not by the token.
+    let age = app.clock.now().since(signed_in.session_auth_time);
+    if age > app.settings.fresh_auth {
+        return Err(ExportError::NotFresh);
+    }
+    let id = signed_in.user.id;
+    let mut db = app.store.read().await?;
+    let credential = credentials::find(&mut db, id).await?;
+    let credential = credential.filter(|credential| !credential.hash.is_none());
+    Ok(Head {
+        user: signed_in.user.clone(),
+        password: credential.map(|credential| (credential.set_at, credential.must_change)),
+        roles: roles::list_of_user(&mut db, id).await?,
+        unique_values: unique_values::list(&mut db, id).await?,
+        email_change: user_life::find_email_change(&mut db, id).await?,
+        one_time_tokens: one_time_tokens::list(&mut db, id, TOKENS_MAX).await?,
+    })
+}
+
+/// A page of sessions, ended ones too, newest first; empty at the end.
+pub async fn sessions(
+    app: &App,
+    user: UserId,
+    before: Option<(Timestamp, SessionId)>,
+) -> Result<Vec<StoredSession>, Fault> {
+    let before = before.unwrap_or(super::sessions::FIRST);
+    let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+    sessions::list_all(&mut app.store.read().await?, user, before, limit).await
+}
+
+/// A page of events, newest first; empty at the end.
+pub async fn events(
+    app: &App,
+    user: UserId,
+    before: Option<EventId>,
+) -> Result<Vec<OwnEvent>, Fault> {
+    Ok(own_events::page(app, user, before, PAGE).await?.events)
+}

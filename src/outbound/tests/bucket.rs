@@ -1,0 +1,1 @@
+//! Tokens, by the clock of the tests.

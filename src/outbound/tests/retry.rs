@@ -1,0 +1,1 @@
+//! Waits between tries, by the clock of the tests.
