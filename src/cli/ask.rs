@@ -5,6 +5,8 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use dialoguer::{Confirm, Password};
+use rustix::termios::{self, OptionalActions};
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::failure::{Exit, Failure};
@@ -22,6 +24,8 @@ pub(super) fn new_password(is_on_stdin: bool) -> Result<Zeroizing<Vec<u8>>, Fail
         let line = "no terminal to ask for the password: use --password-stdin";
         return Err(Failure::new(Exit::Usage, line));
     }
+    show_again_when_interrupted()
+        .map_err(|error| Failure::new(Exit::Failed, format!("terminal: {error}")))?;
     // An empty one is refused with all other faults; asking again would never end on a closed terminal.
     let prompt = Password::new()
         .with_prompt("Password")
@@ -30,6 +34,28 @@ pub(super) fn new_password(is_on_stdin: bool) -> Result<Zeroizing<Vec<u8>>, Fail
         .report(false);
     let password = prompt.interact().map_err(|error| unanswered(&error))?;
     Ok(Zeroizing::new(password.into_bytes()))
+}
+
+/// The exit code of a process that SIGINT ended, by the convention of shells.
+const INTERRUPTED: i32 = 130;
+
+/// The prompt turns the terminal's echo off: whoever is interrupted at it turns it on again, and ends.
+#[expect(clippy::disallowed_methods, reason = "it ends the process, so nobody waits for it")]
+fn show_again_when_interrupted() -> io::Result<()> {
+    let before = termios::tcgetattr(io::stdin())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut ended = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = ended.recv() => {}
+        }
+        if let Err(error) = termios::tcsetattr(io::stdin(), OptionalActions::Now, &before) {
+            tracing::warn!(%error, "the terminal stays without an echo");
+        }
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(())
 }
 
 /// The first line without its end: `\n` or `\r\n`, and nothing else is cut (PWD-06, PWD-08).

@@ -5,13 +5,11 @@
 use std::fs;
 
 use clap::Subcommand;
-use secrecy::ExposeSecret;
 
 use super::failure::{Exit, Failure};
 use super::output;
 use crate::app::work;
-use crate::config::{self, Config, LoadOptions, MasterKeySource};
-use crate::crypto::seal::MasterKey;
+use crate::config::{self, Config, LoadOptions};
 use crate::domain::profile::ProfileSchema;
 use crate::mail::Mailer;
 
@@ -20,7 +18,7 @@ use crate::mail::Mailer;
 pub(super) enum Configuration {
     /// Print the effective values as TOML, each with its origin; secrets are masked
     Show,
-    /// Print `ok`, or every fault; the profile schema, the master keys and the texts of mails are looked at too
+    /// Print `ok`, or every fault; the profile schema and the texts of mails are looked at too
     Check,
 }
 
@@ -31,8 +29,7 @@ pub(super) fn run(options: &LoadOptions, command: Configuration) -> Result<(), F
         // CFG-04: the configuration masks what is secret when it is read, not here.
         Configuration::Show => output::print(&config.show()),
         Configuration::Check => {
-            let mut lines = master_key_faults(&config)?;
-            lines.extend(schema_faults(&config));
+            let mut lines = schema_faults(&config);
             lines.extend(mail_faults(&config));
             if lines.is_empty() {
                 output::print("ok\n")
@@ -41,21 +38,6 @@ pub(super) fn run(options: &LoadOptions, command: Configuration) -> Result<(), F
             }
         }
     }
-}
-
-fn master_key_faults(config: &Config) -> Result<Vec<String>, Failure> {
-    let current = match config.master_key_source {
-        MasterKeySource::Given(_) | MasterKeySource::File(_) => Some(config.master_key()?),
-        // It is not there yet, and the first start makes it.
-        MasterKeySource::Generate(_) => None,
-    };
-    let current = current.iter().map(|key| ("master_key", key));
-    let previous = config.previous_master_keys.iter().map(|key| ("previous_master_keys", key));
-    let faults = current.chain(previous).filter_map(|(name, key)| {
-        let error = MasterKey::from_base64(key.expose_secret()).err()?;
-        Some(format!("{name}: {error}"))
-    });
-    Ok(faults.collect())
 }
 
 fn mail_faults(config: &Config) -> Vec<String> {

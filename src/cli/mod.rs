@@ -14,6 +14,7 @@ mod migrate;
 mod openapi;
 mod operator;
 mod output;
+mod profile;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -65,6 +66,9 @@ enum Command {
     /// Read, verify and export the audit trail
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Look at the user model, and at what a new one would break
+    #[command(subcommand)]
+    Profile(profile::Profile),
     /// Look at the configuration
     #[command(subcommand)]
     Config(configuration::Configuration),
@@ -108,6 +112,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Keys(keys) => Box::pin(keys::run(&quiet(&options())?, keys)).await,
         Command::Mail(mail) => Box::pin(mail::run(&quiet(&options())?, mail)).await,
         Command::Audit(audit) => Box::pin(audit::run(&quiet(&options())?, audit)).await,
+        Command::Profile(command) => Box::pin(profile::run(&quiet(&options())?, command)).await,
         Command::Config(command) => configuration::run(&options(), command),
         Command::Openapi(openapi) => openapi::run(&openapi),
     }

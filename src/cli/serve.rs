@@ -43,6 +43,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let upkeep = Upkeep::start(&app, tasks::ALL);
     let watching = CancellationToken::new();
     app.tasks.spawn(watch::watch(Arc::clone(&app), watching.clone()));
+    app.tasks.spawn(watch::settle(Arc::clone(&app), watching.clone()));
     output::print(&greeting(config, addresses))?;
 
     tokio::select! {

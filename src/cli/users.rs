@@ -49,6 +49,8 @@ pub(super) enum Users {
     Erase(verbs::Doomed),
     /// Take an address for proven: whoever signed up with it can sign in
     VerifyEmail(verbs::Target),
+    /// Mail a token to the address that sets a new password
+    SendReset(verbs::Target),
     /// Set a password that its owner must change; the sessions end
     SetPassword(set_password::SetPassword),
     /// List where somebody is signed in
@@ -105,6 +107,7 @@ pub(super) async fn run(config: &Config, command: Users) -> Result<(), Failure> 
         Users::Reactivate(target) => verbs::run(config, target, Verb::Reactivate).await,
         Users::Restore(target) => verbs::run(config, target, Verb::Restore).await,
         Users::VerifyEmail(target) => verbs::run(config, target, Verb::VerifyEmail).await,
+        Users::SendReset(target) => verbs::run(config, target, Verb::SendReset).await,
         Users::Delete(doomed) => verbs::destroy(config, doomed, Destruction::Delete).await,
         Users::Erase(doomed) => verbs::destroy(config, doomed, Destruction::Erase).await,
         Users::SetPassword(arguments) => set_password::run(config, arguments).await,

@@ -8,41 +8,22 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::report::Report;
-use super::sections::{Environment, MasterKeySource};
+use super::sections::MasterKeySource;
+use crate::domain::master_key::{MasterKey, MasterKeyError};
 
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// LIMIT: AES-256 and HKDF-SHA-256 take 32 bytes.
-const BYTES: usize = 32;
-
-/// The key's bytes, if the text is base64 of exactly 32.
-pub(super) fn decode(text: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
-    let bytes = Zeroizing::new(BASE64.decode(text.expose_secret()).ok()?);
-    (bytes.len() == BYTES).then_some(bytes)
-}
-
-/// Says what would be right, if `text` is no key for this environment.
-pub(super) fn judge(text: &SecretString, environment: Environment) -> Result<(), &'static str> {
-    let bytes =
-        decode(text).ok_or("expected 32 random bytes in base64: openssl rand -base64 32")?;
-    let mut distinct = bytes.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
-    // SECURITY: CFG-01. A placeholder is no secret; of 32 random bytes, fewer than 5 are never distinct.
-    if environment == Environment::Production && distinct.len() < 5 {
-        return Err("is a placeholder; expected 32 random bytes: openssl rand -base64 32");
+/// Says what would be right, if `text` is no key.
+pub(super) fn judge(text: &SecretString) -> Result<(), &'static str> {
+    match MasterKey::from_base64(text.expose_secret()) {
+        Ok(_key) => Ok(()),
+        Err(MasterKeyError::Example) => {
+            Err("is a placeholder; expected 32 random bytes: openssl rand -base64 32")
+        }
+        Err(_) => Err("expected 32 random bytes in base64: openssl rand -base64 32"),
     }
-    Ok(())
 }
 
 /// Reads the key from its source, or makes it there; the text is base64 of 32 bytes.
@@ -59,8 +40,7 @@ pub(super) fn obtain(source: &MasterKeySource) -> Result<SecretString, Report> {
     }
     let text = Zeroizing::new(fs::read_to_string(path).map_err(report)?);
     let key = SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned());
-    let wrong = || Report::of("master_key_file", &origin, "expected 32 bytes in base64");
-    decode(&key).map(|_| key).ok_or_else(wrong)
+    judge(&key).map(|()| key).map_err(|expected| Report::of("master_key_file", &origin, expected))
 }
 
 /// SECURITY: CFG-01, CFG-12. 0600 in 0700; a linked name never points at half a file, and the link
@@ -68,12 +48,12 @@ pub(super) fn obtain(source: &MasterKeySource) -> Result<SecretString, Report> {
 fn generate(path: &Path) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let (mut bytes, mut name) = (Zeroizing::new([0_u8; BYTES]), [0_u8; 8]);
+    let (mut bytes, mut name) = (Zeroizing::new([0; 32]), [0_u8; 8]);
     random(bytes.as_mut_slice())?;
     random(&mut name)?;
+    let text = MasterKey::from_bytes(bytes).to_base64();
     let draft = dir.join(format!(".master.key.{:016x}", u64::from_ne_bytes(name)));
-    let written = write_new(&draft, BASE64.encode(bytes.as_slice()).as_bytes())
-        .and_then(|()| fs::hard_link(&draft, path));
+    let written = write_new(&draft, text.as_bytes()).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
     match written {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

@@ -31,8 +31,8 @@ impl ChainKey {
     }
 
     /// Opens what `seal` made.
-    pub fn open(sealer: &Sealer, sealed: &[u8]) -> Result<Self, Fault> {
-        let plain = sealer.open(PLACE, sealed)?;
+    pub fn open(sealer: &Sealer, cell: &[u8]) -> Result<Self, Fault> {
+        let plain = sealer.open(PLACE, cell)?;
         let mut key = Zeroizing::new([0; 32]);
         if plain.len() != key.len() {
             return Err(Fault::internal("event_chain_root.sealed_key: not 32 bytes"));

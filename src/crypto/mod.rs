@@ -9,6 +9,7 @@ pub mod keyring;
 pub mod keys;
 pub mod random;
 pub mod seal;
+pub mod sha1;
 
 mod der;
 mod import;

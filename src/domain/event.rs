@@ -49,6 +49,8 @@ actions! {
     EmailChanged = "email.changed";
     /// The password was changed by who knows the old one, or by an operator.
     PasswordChanged = "password.changed";
+    /// An operator had a reset token mailed.
+    PasswordResetSent = "password.reset_sent";
     /// The password was set by who holds the mailbox.
     PasswordReset = "password.reset";
     /// A pending signup was replaced by a newer one.

@@ -59,7 +59,7 @@ impl FieldCode {
 }
 
 /// One fault of one field. `detail` never quotes the value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldFault {
     /// RFC 6901 pointer into the body; `""` is the whole body.
     pub pointer: String,

@@ -149,6 +149,11 @@ impl Letter {
 }
 
 impl Task {
+    /// Every kind that this binary knows. It claims no others: a newer one may have enqueued them.
+    pub const KINDS: &[&str] = &["mail", "resend_verification", "forgot_password"];
+    /// The kinds that look an address up.
+    pub const LOOK_UPS: [&'static str; 2] = ["resend_verification", "forgot_password"];
+
     /// The kind that is stored.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod job;
 pub mod json;
 pub mod keys;
+pub mod master_key;
 pub mod password;
 pub mod password_hash;
 pub mod profile;

@@ -4,6 +4,8 @@
 //! time (INP-19). Values are checked with all faults at once and without quoting them. Uniqueness,
 //! search and claims are declared here and kept by the store, the search and the signer.
 
+use std::collections::HashSet;
+
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
@@ -11,10 +13,12 @@ use crate::domain::fields::{FieldCode, FieldFault};
 use crate::domain::json;
 
 mod build;
+mod claims;
 mod faults;
 mod formats;
 mod keywords;
 mod merge;
+mod moved;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -22,6 +26,7 @@ mod unique;
 
 pub use build::SchemaError;
 pub use merge::merge_patch;
+pub use moved::moved;
 pub use rules::{FieldRule, Reader, Writer};
 
 /// A checked profile schema with its rules per field.
@@ -66,6 +71,11 @@ impl ProfileSchema {
 
     /// All faults of a whole profile; `at` is where it stands in the body (`/profile`).
     pub fn validate(&self, profile: &Value, at: &str) -> Vec<FieldFault> {
+        faults::tidy(self.all_faults(profile, at))
+    }
+
+    /// The same, however many they are.
+    fn all_faults(&self, profile: &Value, at: &str) -> Vec<FieldFault> {
         faults::collect(self.validator.iter_errors(profile), at)
     }
 
@@ -97,10 +107,15 @@ impl ProfileSchema {
     pub fn compose(&self, given: &Value, by: Writer, at: &str) -> Result<Value, Vec<FieldFault>> {
         let mut profile = given.clone();
         self.fill_defaults(&mut profile);
-        self.finish(profile, given, by, at)
+        let mut found = self.check_writable(given, by, at);
+        found.extend(self.validate(&profile, at));
+        if found.is_empty() { Ok(profile) } else { Err(faults::tidy(found)) }
     }
 
     /// `current` with the merge patch `patch`, if `by` may write it and the result fits.
+    ///
+    /// Faults that `current` has already, in members that the patch does not name, stay as they are: the schema may
+    /// have changed since they were stored, and whoever changes something else is not to blame (ADR 0015).
     pub fn patched(
         &self,
         current: &Value,
@@ -112,19 +127,26 @@ impl ProfileSchema {
             // A patch that is no object would replace the whole profile, fields of others too.
             return Err(self.validate(patch, at));
         }
-        self.finish(merge_patch(current.clone(), patch), patch, by, at)
-    }
-
-    fn finish(
-        &self,
-        profile: Value,
-        written: &Value,
-        by: Writer,
-        at: &str,
-    ) -> Result<Value, Vec<FieldFault>> {
-        let mut found = self.check_writable(written, by, at);
-        found.extend(self.validate(&profile, at));
-        if found.is_empty() { Ok(profile) } else { Err(faults::tidy(found)) }
+        let mut found = self.check_writable(patch, by, at);
+        if by == Writer::Admin {
+            // What an earlier schema declared can be cleared away.
+            found.retain(|fault| {
+                let name = member_of(&fault.pointer, at).unwrap_or_default();
+                let is_left_over = patch.get(&name) == Some(&Value::Null);
+                !(is_left_over && current.get(&name).is_some())
+            });
+        }
+        let patched = merge_patch(current.clone(), patch);
+        let result = self.all_faults(&patched, at);
+        if !result.is_empty() {
+            let before: HashSet<FieldFault> = self.all_faults(current, at).into_iter().collect();
+            let is_touched = |fault: &FieldFault| {
+                member_of(&fault.pointer, at).is_some_and(|name| patch.get(&name).is_some())
+            };
+            let is_new = |fault: &FieldFault| is_touched(fault) || !before.contains(fault);
+            found.extend(result.into_iter().filter(is_new));
+        }
+        if found.is_empty() { Ok(patched) } else { Err(faults::tidy(found)) }
     }
 
     /// What `to` may see of `profile`; members that are no longer declared are for administrators.
@@ -137,4 +159,10 @@ impl ProfileSchema {
         let shown = members.filter(|(name, _)| is_shown(name));
         Value::Object(shown.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
+}
+
+/// The member at the top that `pointer` leads into, where the profile stands at `at`.
+fn member_of(pointer: &str, at: &str) -> Option<String> {
+    let token = pointer.strip_prefix(at)?.strip_prefix('/')?.split('/').next()?;
+    Some(token.replace("~1", "/").replace("~0", "~"))
 }

@@ -33,6 +33,12 @@ pub enum EndReason {
     Deleted,
     /// An operator ended it.
     Revoked,
+    /// The password was changed by who knows the old one.
+    PasswordChanged,
+    /// The password was set by who holds the mailbox.
+    PasswordReset,
+    /// The address was changed.
+    EmailChanged,
     /// The password was set anew.
     PasswordSet,
 }
@@ -47,6 +53,9 @@ impl EndReason {
             Self::Suspended => "suspended",
             Self::Deleted => "deleted",
             Self::Revoked => "revoked",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::EmailChanged => "email_changed",
             Self::PasswordSet => "password_set",
         }
     }

@@ -162,7 +162,9 @@ impl Spelling {
             Value::Array(items) => {
                 self.0.push(b'a');
                 self.put_length(items.len());
-                items.iter().for_each(|item| self.put_value(item));
+                for item in items {
+                    self.put_value(item);
+                }
             }
             Value::String(text) => {
                 self.0.push(b's');

@@ -41,12 +41,44 @@ impl Reserved {
         Self(HashSet::new())
     }
 
-    /// Tells whether `canonical` is one of the words, also with dots or dashes strewn in.
-    fn holds(&self, canonical: &str) -> bool {
-        // SECURITY: INP-12. `ad.min` and `no-reply` are read as the word without its joints.
-        let bare: String = canonical.chars().filter(char::is_ascii_alphanumeric).collect();
-        self.0.contains(canonical) || self.0.contains(&bare)
+    /// Tells whether `typed` is one of the words, also with joints strewn in, or looks like one.
+    fn holds(&self, typed: &str) -> bool {
+        let [whole, bare] = [with_joints(typed), without_joints(typed)];
+        let is_word = |word: &String| {
+            // SECURITY: INP-12. `ad.min` is read as the word without its joints; a word that has joints of its own
+            // keeps them, whichever they are.
+            let (name, word) = match word.chars().any(is_joint) {
+                true => (&whole, with_joints(word)),
+                false => (&bare, without_joints(word)),
+            };
+            looks_like(name, &word)
+        };
+        self.0.iter().any(is_word)
     }
+}
+
+fn is_joint(c: char) -> bool {
+    matches!(c, '.' | '_' | '-')
+}
+
+/// Every joint as a dash, and pairs of letters as the one that they look like.
+fn with_joints(text: &str) -> String {
+    text.replace(is_joint, "-").replace("rn", "m").replace("vv", "w").replace("VV", "W")
+}
+
+fn without_joints(text: &str) -> String {
+    with_joints(&text.replace(is_joint, ""))
+}
+
+/// Whether people read `name`, in its own spelling, as `word`, which is in lower case: `ADMIN`, `adm1n`, `heIp`, `MAlL`.
+fn looks_like(name: &str, word: &str) -> bool {
+    let is_upper = !name.chars().any(|c| c.is_ascii_lowercase() && c != 'l');
+    let is_alike = |(own, wanted): (char, char)| match (own, wanted) {
+        ('0', 'o') | ('1', 'i' | 'l') | ('I', 'l') => true,
+        ('l', 'i') => is_upper,
+        _ => own.to_ascii_lowercase() == wanted,
+    };
+    name.len() == word.len() && name.chars().zip(word.chars()).all(is_alike)
 }
 
 /// Why a text is no username.
@@ -101,7 +133,7 @@ impl Username {
     /// Takes a username that somebody wants to have. Nothing is trimmed.
     pub fn parse(text: &str, reserved: &Reserved) -> Result<Self, UsernameError> {
         let canonical = Self::canonical_of(text)?;
-        if reserved.holds(&canonical) {
+        if reserved.holds(text) {
             return Err(UsernameError::Reserved);
         }
         Ok(Self { typed: text.to_owned(), canonical })
@@ -217,6 +249,42 @@ mod tests {
             assert_eq!(Username::parse(text, &reserved), Err(UsernameError::Reserved), "{text:?}");
         }
         for text in ["acmes", "crownjewels", "administer"] {
+            assert!(Username::parse(text, &reserved).is_ok(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn inp_12_what_looks_like_a_reserved_word_is_refused() {
+        let reserved = Reserved::with(["Acme-Mail", "paypal", "intern"]);
+        for text in [
+            "adm1n",
+            "ADM1N",
+            "ADMlN",
+            "r00t",
+            "R0OT",
+            "adrnin",
+            "ad_rnin",
+            "supp0rt",
+            "heIp",
+            "he1p",
+            "MAlL",
+            "vvww",
+            "acme.mail",
+            "ACME_MAIL",
+            "acrne-mai1",
+            "acme-maiI",
+            "paypa1",
+            "PayPaI",
+            "pay-pal",
+            "0auth2",
+            "a.d.m.1.n",
+        ] {
+            assert_eq!(Username::parse(text, &reserved), Err(UsernameError::Reserved), "{text:?}");
+        }
+        for text in [
+            "mall", "Mall", "heip", "tis", "r2d2", "acmemail", "paypals", "0wen", "arnold", "ann1",
+            "bernie",
+        ] {
             assert!(Username::parse(text, &reserved).is_ok(), "{text:?}");
         }
     }

@@ -5,18 +5,17 @@
 
 use std::time::Duration;
 
+use crate::Fault;
 use crate::app::App;
 use crate::domain::event::{Action, Actor};
 use crate::domain::ids::UserId;
 use crate::domain::job::Letter;
 use crate::domain::password::PlainPassword;
-use crate::domain::password_hash::PasswordHash;
 use crate::domain::session::{EndReason, Origin, SignedIn};
-use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::flows::life::{self, By, LifeError, Operation};
-use crate::store::{Writer, credentials, one_time_tokens, user_life};
-use crate::{Fault, deadline};
+use crate::flows::reprove::{Proven, ReproveError, reprove};
+use crate::store::{Writer, one_time_tokens, user_life};
 
 /// Why an account was not deleted by its user.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +34,15 @@ pub enum DeleteError {
     Fault(#[from] Fault),
 }
 
+impl From<ReproveError> for DeleteError {
+    fn from(error: ReproveError) -> Self {
+        match error {
+            ReproveError::BadCredentials => Self::BadCredentials,
+            ReproveError::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
 /// Deletes the caller's own account, after the password (AUZ-12).
 pub async fn delete_own(
     app: &App,
@@ -42,19 +50,10 @@ pub async fn delete_own(
     password: PlainPassword,
     origin: Origin,
 ) -> Result<(), DeleteError> {
-    let id = signed_in.user.id;
-    let stored = credentials::find(&mut app.store.read().await?, id).await?;
-    let (hash, set_at) = match stored {
-        Some(credential) => (credential.hash, Some(credential.set_at)),
-        None => (PasswordHash::none(), None),
-    };
-    let password = password.into_inner();
-    let checked = app.hasher.verify(password, Some(hash), deadline::current_std()).await?;
-    let (true, Some(set_at)) = (checked.matches, set_at) else {
-        return Err(DeleteError::BadCredentials);
-    };
+    let proven = reprove(app, signed_in, password).await?;
+    let id = proven.user_id;
     let by = By { actor: Actor::User(id), origin, is_rehearsal: false };
-    let leaving = Leaving { grace: app.settings.deletion_grace, proven: Some(set_at) };
+    let leaving = Leaving { grace: app.settings.deletion_grace, proven: Some(proven) };
     let operation = Operation::new(app, by, id, leaving);
     match life::run(app, operation, |tx, operation| Box::pin(leave(tx, operation))).await {
         Ok(_deleted) => Ok(()),
@@ -79,22 +78,17 @@ pub async fn restore(app: &App, by: By, id: UserId) -> Result<User, LifeError> {
 
 struct Leaving {
     grace: Duration,
-    /// The version of the credential that its user has proven.
-    proven: Option<Timestamp>,
+    /// What its user has proven.
+    proven: Option<Proven>,
 }
 
 async fn leave(tx: &mut Writer, operation: &Operation<Leaving>) -> Result<User, LifeError> {
     let user = life::lock(tx, operation).await?;
     let (stamp, leaving) = (&operation.stamp, &operation.of);
-    if let Some(proven) = leaving.proven {
-        if user.suspended_at.is_some() || user.deleted_at.is_some() {
-            return Err(LifeError::Conflict("the user may not sign in any more"));
-        }
-        // SECURITY: SES-09. A password that was changed during the hash has ended the session too.
-        let credential = credentials::find(tx, user.id).await?;
-        if credential.is_none_or(|credential| credential.set_at != proven) {
-            return Err(LifeError::Conflict("the password is another one by now"));
-        }
+    if let Some(proven) = leaving.proven
+        && proven.lock(tx, stamp.now).await?.is_none()
+    {
+        return Err(LifeError::Conflict("the user may not sign in any more"));
     }
     life::spare_last_admin(tx, &user).await?;
     if user_life::delete(tx, user.id, stamp.now).await? {

@@ -31,7 +31,11 @@ pub(crate) async fn erase_if(
     life::run(app, operation, |tx, operation| Box::pin(bury(tx, operation))).await
 }
 
-async fn bury(tx: &mut Writer, operation: &Operation<Erasable>) -> Result<User, LifeError> {
+/// Erases the account in an open change.
+pub(crate) async fn bury(
+    tx: &mut Writer,
+    operation: &Operation<Erasable>,
+) -> Result<User, LifeError> {
     let user = life::lock(tx, operation).await?;
     life::spare_last_admin(tx, &user).await?;
     let stamp = &operation.stamp;

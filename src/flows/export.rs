@@ -10,6 +10,7 @@ use crate::domain::session::{SignedIn, StoredSession};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::flows::own_events;
+use crate::flows::reauthenticate::require_fresh;
 use crate::store::one_time_tokens;
 pub use crate::store::one_time_tokens::StoredOneTimeToken as Token;
 use crate::store::user_life::{self, WishedEmail};
@@ -49,11 +50,7 @@ pub struct Head {
 
 /// What there is once about the caller, if the password was given a short while ago.
 pub async fn begin(app: &App, signed_in: &SignedIn) -> Result<Head, ExportError> {
-    // SECURITY: AUZ-08. By the session's row, not by the token.
-    let age = app.clock.now().since(signed_in.session_auth_time);
-    if age > app.settings.fresh_auth {
-        return Err(ExportError::NotFresh);
-    }
+    require_fresh(app, signed_in).or(Err(ExportError::NotFresh))?;
     let id = signed_in.user.id;
     let mut db = app.store.read().await?;
     let credential = credentials::find(&mut db, id).await?;

@@ -63,6 +63,7 @@ impl InvitationLetter {
             bound_to: user.email_canonical.clone(),
             created_at: self.stamp.now,
             expires_at: self.until(),
+            credential_set_at: None,
         };
         let letter = Letter::Invitation {
             token: self.secret.expose().to_owned(),

@@ -16,6 +16,7 @@ use crate::flows::erase;
 use crate::flows::invitation::InvitationLetter;
 use crate::flows::life::{LifeError, Operation};
 use crate::store::roles::{self, ADMIN};
+use crate::store::user_life::Erasable;
 use crate::store::users::{self, NewUser};
 use crate::store::{Writer, credentials, events};
 
@@ -80,7 +81,7 @@ async fn store(tx: &mut Writer, change: &Inviting) -> Result<Invited, InviteErro
         Some(user) if user.is_invited() => user,
         Some(user) if user.is_pending_signup() => {
             // EML-13: whoever signed up here has proven nothing; the invitation goes to the mailbox.
-            let pending = Operation::within(stamp.clone(), user.id, erase::Erasable::Any);
+            let pending = Operation::within(stamp.clone(), user.id, Erasable::Any);
             erase::bury(tx, &pending).await.map_err(of_life)?;
             make(tx, change).await?
         }

@@ -69,6 +69,17 @@ impl<T> Operation<T> {
         let stamp = Stamp::new(app, by.actor, by.origin);
         Self { stamp, id, of, is_rehearsal: by.is_rehearsal }
     }
+
+    /// The same with something that is made for its moment.
+    pub(crate) fn with<U>(self, make: impl FnOnce(&Stamp) -> U) -> Operation<U> {
+        let of = make(&self.stamp);
+        Operation { stamp: self.stamp, id: self.id, of, is_rehearsal: self.is_rehearsal }
+    }
+
+    /// What a change of another account does to this one, in earnest.
+    pub(crate) fn within(stamp: Stamp, id: UserId, of: T) -> Self {
+        Self { stamp, id, of, is_rehearsal: false }
+    }
 }
 
 /// Runs `change` on the account `id`; the account as it is afterwards, or would be.

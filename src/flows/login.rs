@@ -9,8 +9,8 @@ use crate::domain::password::PlainPassword;
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::session::Origin;
 use crate::domain::user::{NoToken, User};
-use crate::flows::Stamp;
 use crate::flows::tokens::{Opening, Tokens};
+use crate::flows::{Stamp, devices};
 use crate::store::credentials::{self, Credential};
 use crate::store::{ReadFresh, Writer, events, sessions, users};
 use crate::{Fault, deadline};
@@ -59,7 +59,7 @@ pub async fn login(app: &App, attempt: Attempt) -> Result<Tokens, LoginError> {
     let stamp = Stamp::new(app, Actor::User(user.id), attempt.origin);
     let at = (&stamp.origin, stamp.now);
     let opening = Opening::new(app, &user, &attempt.audience, credential.set_at, at);
-    let change = OpenSession { stamp, opening: opening.clone() };
+    let change = OpenSession { stamp, user: user.clone(), opening: opening.clone() };
     app.store.write(change, |tx, new| Box::pin(open_session(tx, new))).await?;
     if checked.needs_rehash {
         rehash(app, &user, password, credential.hash).await;
@@ -90,10 +90,12 @@ async fn find_user(
 
 struct OpenSession {
     stamp: Stamp,
+    user: User,
     opening: Opening,
 }
 
 async fn open_session(tx: &mut Writer, new: &OpenSession) -> Result<(), LoginError> {
+    devices::tell_if_new(tx, &new.stamp, &new.user, &new.opening.session).await?;
     // SECURITY: SES-09. What was read before the hash may be old: a suspension or a new password meanwhile wins.
     if !new.opening.store(tx).await? {
         return Err(LoginError::BadCredentials);

@@ -2,6 +2,8 @@
 //!
 //! What is slow runs where it holds no request up, and no database handle may be open meanwhile.
 
+mod breach;
+
 use crate::app::App;
 use crate::domain::fields::FieldFault;
 use crate::domain::password::{PasswordError, PlainPassword};
@@ -39,5 +41,11 @@ pub async fn check_new(
 ) -> Result<PlainPassword, NewPasswordError> {
     let wanted = app.passwords.wanted(text, own)?;
     // SECURITY: T-04. Milliseconds of a core, in the bounded queue of the hashes.
-    Ok(app.hasher.aside(deadline::current_std(), || wanted.judge()).await??)
+    let password = app.hasher.aside(deadline::current_std(), || wanted.judge()).await??;
+    match &app.breach_url {
+        Some(list) if breach::is_breached(app, list, &password).await => {
+            Err(PasswordError::Breached.into())
+        }
+        Some(_) | None => Ok(password),
+    }
 }

@@ -148,8 +148,7 @@ async fn retire(
         created_at: now,
         expires_at,
     };
-    refresh_tokens::insert(tx, &next).await?;
-    if !sessions::move_expiry(tx, found.session_id, now, expires_at).await? {
+    if !refresh_tokens::insert_next(tx, &next).await? {
         return Err(RefreshError::Invalid);
     }
     Ok(Rotated::Next { found, expires_at })

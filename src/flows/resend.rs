@@ -6,12 +6,11 @@ use crate::domain::email::CanonicalEmail;
 use crate::domain::event::Actor;
 use crate::domain::job::{NewJob, Task};
 use crate::domain::session::Origin;
-use crate::domain::user::Status;
 use crate::flows::Stamp;
-use crate::flows::signup::VerifyLetter;
+use crate::flows::proof::ProofLetter;
 use crate::store::{Writer, jobs, users};
 
-/// LIMIT: look-ups that wait, in all (ENU-05). Beyond it every address is told to come back later.
+/// LIMIT: look-ups that wait, of both kinds together (ENU-05). Beyond it every address is told to come back later.
 const WAITING_MAX: i64 = 10_000;
 
 /// Accepts an address: if it has an account to verify, a mail goes out.
@@ -20,11 +19,16 @@ pub async fn resend(app: &App, email: CanonicalEmail, origin: Origin) -> Result<
     let key = app.sealer.keyed_hash("resend_verification", email.as_str().as_bytes());
     let task = Task::ResendVerification { email_canonical: email.as_str().to_owned() };
     let job = NewJob { dedupe_key: Some(key.to_vec()), ..stamp.job(&task)? };
-    app.store.write(job, |tx, job| Box::pin(enqueue(tx, job))).await
+    app.store.write(job, |tx, job| Box::pin(enqueue_look_up(tx, job))).await
 }
 
-async fn enqueue(tx: &mut Writer, job: &NewJob) -> Result<(), Fault> {
-    if jobs::count_waiting(tx, job.kind).await? >= WAITING_MAX {
+/// Enqueues a look-up: one waits for an address and kind, whoever asks how often.
+pub(super) async fn enqueue_look_up(tx: &mut Writer, job: &NewJob) -> Result<(), Fault> {
+    let mut waiting = 0;
+    for kind in Task::LOOK_UPS {
+        waiting += jobs::count_waiting(tx, kind).await?;
+    }
+    if waiting >= WAITING_MAX {
         return Err(Fault::overloaded("too many look-ups wait"));
     }
     jobs::enqueue(tx, job).await.map(|_is_new| ())
@@ -34,11 +38,10 @@ async fn enqueue(tx: &mut Writer, job: &NewJob) -> Result<(), Fault> {
 pub async fn look_up(
     tx: &mut Writer,
     email_canonical: &str,
-    letter: &VerifyLetter,
+    letter: &ProofLetter,
 ) -> Result<(), Fault> {
-    let found = users::lock_by_email(tx, email_canonical).await?;
-    match found.filter(|user| user.status() == Status::Unverified) {
+    match users::lock_by_email(tx, email_canonical).await? {
         None => Ok(()),
-        Some(user) => letter.post(tx, user.id, &user.email, &user.email_canonical).await,
+        Some(user) => letter.post(tx, &user).await,
     }
 }

@@ -8,10 +8,10 @@ use crate::domain::password::PlainPassword;
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::session::EndReason;
 use crate::domain::user::User;
+use crate::flows::change_password::{next_version, void_what_the_password_guarded};
 use crate::flows::life::{self, By, LifeError, Operation};
 use crate::flows::suspend::refuse_deleted;
-use crate::store::one_time_tokens::{self, Purpose};
-use crate::store::{Writer, credentials, user_life};
+use crate::store::{Writer, credentials};
 use crate::{Fault, deadline};
 
 /// Sets the password of an account until its owner changes it.
@@ -30,13 +30,12 @@ async fn set(tx: &mut Writer, operation: &Operation<PasswordHash>) -> Result<Use
     let user = life::lock(tx, operation).await?;
     refuse_deleted(&user)?;
     let stamp = &operation.stamp;
-    credentials::set_provisional(tx, user.id, &operation.of, stamp.now).await?;
+    let before = credentials::find(tx, user.id).await?.map(|credential| credential.set_at);
+    let version = next_version(stamp.now, before);
+    credentials::set_provisional(tx, user.id, &operation.of, version).await?;
     life::end_sessions(tx, stamp, user.id, EndReason::PasswordSet).await?;
     // Whoever had the account before keeps no way back into it.
-    for purpose in [Purpose::PasswordReset, Purpose::EmailChange, Purpose::EmailChangeCancel] {
-        one_time_tokens::void(tx, user.id, purpose).await?;
-    }
-    user_life::drop_email_change(tx, user.id).await?;
+    void_what_the_password_guarded(tx, user.id).await?;
     life::notify(tx, operation, &user, Letter::PasswordSet).await?;
     life::tell(tx, operation, Action::PasswordChanged).await?;
     life::done(tx, operation).await

@@ -18,6 +18,7 @@ use crate::domain::token::{TokenKind, TokenSecret};
 use crate::domain::user::{Status, User};
 use crate::domain::username::Username;
 use crate::flows::idempotency::{Held, Keep, Kept};
+use crate::flows::proof::ProofLetter;
 use crate::flows::signup_at_once::signup_at_once;
 use crate::flows::tokens::Tokens;
 use crate::flows::{Stamp, mails};
@@ -125,7 +126,7 @@ pub async fn signup(
     };
     let change = NewSignup {
         username_canonical: signup.username.map(|name| name.into_parts().1),
-        letter: VerifyLetter::new(app, &stamp),
+        letter: ProofLetter::new(app, &stamp),
         keep: once.map(|once| once.keep(app, &SignedUp::ByMail)).transpose()?,
         user,
         hash,
@@ -177,6 +178,7 @@ impl VerifyLetter {
             bound_to: canonical.to_owned(),
             created_at: self.stamp.now,
             expires_at: self.stamp.now.plus(self.lifetime),
+            credential_set_at: None,
         };
         let letter = Letter::Verify {
             token: self.secret.expose().to_owned(),
@@ -191,7 +193,7 @@ struct NewSignup {
     user: NewUser,
     username_canonical: Option<String>,
     hash: PasswordHash,
-    letter: VerifyLetter,
+    letter: ProofLetter,
     keep: Option<Keep>,
     stamp: Stamp,
 }
@@ -224,12 +226,15 @@ async fn store_signup(tx: &mut Writer, new: &NewSignup) -> Result<(), SignupErro
 
 async fn finish(tx: &mut Writer, new: &NewSignup, id: UserId, action: Action) -> Result<(), Fault> {
     credentials::set(tx, id, &new.hash, new.stamp.now).await?;
-    new.letter.post(tx, id, &new.user.email, &new.user.email_canonical).await?;
+    new.letter.verify().post(tx, id, &new.user.email, &new.user.email_canonical).await?;
     events::append(tx, &new.stamp.event(action, Subject::User(id), Map::new())?).await
 }
 
 /// SECURITY: EML-08. The notice goes to the stored address, and holds no token.
 async fn notify_owner(tx: &mut Writer, new: &NewSignup, owner: &User) -> Result<(), Fault> {
+    if new.letter.post_invitation(tx, owner).await? {
+        return Ok(());
+    }
     let letter = match owner.status() {
         Status::Active => Letter::AlreadyRegistered,
         Status::Deleted => Letter::AddressHeld,

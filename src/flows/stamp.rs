@@ -87,6 +87,9 @@ impl Stamp {
 
     /// A job that carries out `task`, its payload sealed and bound to the job's id.
     pub fn job(&self, task: &Task) -> Result<NewJob, Fault> {
+        if !Task::KINDS.contains(&task.kind()) {
+            return Err(Fault::internal(format!("no worker would claim a {} job", task.kind())));
+        }
         let id = JobId(self.random.uuid(self.now));
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(task).map_err(Fault::internal)?);
         Ok(NewJob {

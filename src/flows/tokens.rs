@@ -1,7 +1,5 @@
 //! What somebody who signed in is given: a signed access token, and the refresh token of the session.
 
-use std::collections::BTreeMap;
-
 use portcullis_verify::Claims;
 
 use crate::app::App;
@@ -70,7 +68,7 @@ pub fn access_token(app: &App, subject: &Subject<'_>, now: Timestamp) -> Result<
         amr: Some(vec!["pwd".into()]),
         email: Some(subject.user.email_canonical.clone()),
         email_verified: Some(subject.user.email_verified_at.is_some()),
-        extra: BTreeMap::new(),
+        extra: app.schema.claims(&subject.user.profile),
     })
 }
 

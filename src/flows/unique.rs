@@ -37,6 +37,11 @@ impl Taken {
         self.0.iter().any(|field| field == USERNAME)
     }
 
+    /// The pointers (`/username`, `/profile/phone`).
+    pub fn pointers(&self) -> &[String] {
+        &self.0
+    }
+
     /// A fault for each of them.
     pub fn faults(&self) -> Vec<FieldFault> {
         let fault = |field: &String| {
@@ -173,9 +178,8 @@ async fn exchange(
         if old == new {
             continue;
         }
-        if old.is_some() {
-            unique_values::release(tx, field, user).await?;
-        }
+        // Also where nothing should be held: while schemas change, a row may be left of an earlier one.
+        unique_values::release(tx, field, user).await?;
         if let Some(value) = new
             && !take(tx, field, value, user).await?
         {
@@ -186,7 +190,12 @@ async fn exchange(
 }
 
 /// The row count decides (T-05); a value that the account holds already is its own.
-async fn take(tx: &mut Writer, field: &str, value: &str, user: UserId) -> Result<bool, Fault> {
+pub(super) async fn take(
+    tx: &mut Writer,
+    field: &str,
+    value: &str,
+    user: UserId,
+) -> Result<bool, Fault> {
     Ok(unique_values::claim(tx, field, value, user).await?
         || unique_values::find_holder(tx, field, value).await? == Some(user))
 }
@@ -197,15 +206,22 @@ fn values(
     username: Option<&str>,
     profile: &Map<String, Value>,
 ) -> Result<BTreeMap<String, String>, Fault> {
-    let mut values = schema.unique_values(profile);
-    for value in values.values_mut() {
-        shorten(value);
-    }
+    let mut values = of_profile(schema, profile);
     if let Some(username) = username {
         let canonical = Username::canonical_of(username).map_err(Fault::internal)?;
         values.insert(USERNAME.to_owned(), canonical);
     }
     Ok(values)
+}
+
+/// The same for the profile alone.
+pub(super) fn of_profile(
+    schema: &ProfileSchema,
+    profile: &Map<String, Value>,
+) -> BTreeMap<String, String> {
+    let mut values = schema.unique_values(profile);
+    values.values_mut().for_each(shorten);
+    values
 }
 
 /// Cuts a long form and ends it with the digest of its whole; no form that is short enough has such a length.

@@ -69,10 +69,10 @@ pub async fn verify_email(app: &App, proof: Proof) -> Result<Verified, VerifyErr
     let password = proof.password.into_inner();
     let checked = app.hasher.verify(password, Some(hash.clone()), deadline::current_std()).await?;
     let user = holder.user;
-    let (true, Some(set_at), Status::Unverified) = (checked.matches, holder.set_at, user.status())
-    else {
-        return Err(VerifyError::BadCredentials);
-    };
+    let set_at = holder.set_at.filter(|_| checked.matches).ok_or(VerifyError::BadCredentials)?;
+    if user.status() != Status::Unverified {
+        return Err(refused(&user));
+    }
     let stamp = Stamp::new(app, Actor::User(user.id), proof.origin);
     let at = (&stamp.origin, stamp.now);
     let opening = Opening::new(app, &user, app.settings.own_audience(), set_at, at);
@@ -105,7 +105,8 @@ async fn store_proof(
     }
     let checked = (change.checked.0, change.checked.1.expose());
     if !users::verify(tx, id, now, checked).await? {
-        return Err(VerifyError::BadCredentials);
+        let meanwhile = users::find(tx, id).await?;
+        return Err(meanwhile.as_ref().map_or(VerifyError::BadCredentials, refused));
     }
     let user = users::find(tx, id).await?.ok_or_else(|| Fault::internal("the user is gone"))?;
     let (user, dropped) = unique::claim_wishes(tx, &change.schema, user).await?;
@@ -118,4 +119,13 @@ async fn store_proof(
     let data = session_data(change.opening.session.id);
     events::append(tx, &stamp.event(Action::SessionStarted, subject, data)?).await?;
     Ok((user, dropped))
+}
+
+/// Why a right password verifies nothing: the mailbox is proven already, so the token is for nothing any more; or the
+/// user may not sign in, or the password was another one meanwhile.
+fn refused(user: &User) -> VerifyError {
+    match user.status() {
+        Status::Active => VerifyError::TokenInvalid,
+        _ => VerifyError::BadCredentials,
+    }
 }

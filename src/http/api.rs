@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 use super::problem::Kind;
 use super::routes::{Row, Verb, mount};
 use super::{
-    ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, deletion, events, export, me, metadata,
-    openapi, sign_in,
+    ROWS_DOCS, ROWS_HEALTH, ROWS_METRICS, accounts, deletion, emails, events, export, me, metadata,
+    openapi, passwords, sign_in, signup,
 };
 use crate::Fault;
 use crate::app::App;
@@ -19,13 +19,15 @@ const ROWS_API: &[Row] = &[
     Row::new(
         Verb::Post,
         "/v1/signup",
-        || web::route().to(accounts::signup),
+        || web::route().to(signup::signup),
         &[
             Kind::SignupClosed,
             Kind::UsernameTaken,
             Kind::EmailTaken,
+            Kind::ValueTaken,
             Kind::IdempotencyInProgress,
             Kind::IdempotencyKeyReused,
+            Kind::TokenInvalid,
             Kind::Overloaded,
         ],
     ),
@@ -87,6 +89,48 @@ const ROWS_API: &[Row] = &[
     ),
     Row::new(
         Verb::Post,
+        "/v1/password/forgot",
+        || web::route().to(passwords::forgot),
+        &[Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/password/reset",
+        || web::route().to(passwords::reset),
+        &[Kind::TokenInvalid, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/email/change/confirm",
+        || web::route().to(emails::confirm),
+        &[Kind::TokenInvalid, Kind::InvalidCredentials, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/email/change/cancel",
+        || web::route().to(emails::cancel),
+        &[Kind::TokenInvalid, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/me/password",
+        || web::route().to(passwords::change),
+        &[Kind::InvalidCredentials, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/me/email",
+        || web::route().to(emails::request),
+        &[Kind::InvalidCredentials, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
+        "/v1/me/reauthenticate",
+        || web::route().to(passwords::reauthenticate),
+        &[Kind::InvalidCredentials, Kind::Overloaded],
+    ),
+    Row::new(
+        Verb::Post,
         "/v1/me/delete",
         || web::route().to(deletion::delete),
         &[Kind::InvalidCredentials, Kind::LastAdmin, Kind::Overloaded],
@@ -121,7 +165,7 @@ const ROWS_API: &[Row] = &[
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        accounts::signup,
+        signup::signup,
         accounts::verify,
         accounts::resend,
         sign_in::login,
@@ -132,6 +176,13 @@ const ROWS_API: &[Row] = &[
         me::list_sessions,
         me::end_others,
         me::end_session,
+        passwords::forgot,
+        passwords::reset,
+        emails::confirm,
+        emails::cancel,
+        passwords::change,
+        emails::request,
+        passwords::reauthenticate,
         deletion::delete,
         events::list,
         export::export,

@@ -15,6 +15,7 @@ pub mod cursor;
 mod deletion;
 mod docs;
 pub mod edge;
+mod emails;
 mod events;
 mod export;
 pub mod health;
@@ -23,6 +24,7 @@ pub mod if_match;
 mod me;
 mod metadata;
 pub mod openapi;
+mod passwords;
 pub mod path;
 pub mod problem;
 pub mod query;
@@ -30,6 +32,7 @@ pub mod routes;
 pub mod server;
 pub mod settings;
 mod sign_in;
+mod signup;
 pub mod views;
 
 #[cfg(test)]

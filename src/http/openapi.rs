@@ -14,6 +14,7 @@ use utoipa::openapi::{
 
 use super::health;
 use super::routes::Row;
+use crate::domain::profile;
 use crate::fault::Fault;
 
 /// The name of the scheme that secured operations refer to: `security(("bearer" = []))`.
@@ -83,7 +84,7 @@ fn with_profile(document: &Document, url: &str, profile: &Value) -> Result<Value
     let mut value = serde_json::to_value(&document).map_err(Fault::internal)?;
     let slot = value.pointer_mut(&format!("/components/schemas/{PROFILE_SCHEMA}"));
     if let Some(slot) = slot {
-        slot.clone_from(profile);
+        *slot = profile::moved(profile, &format!("#/components/schemas/{PROFILE_SCHEMA}"));
         // The dialect is the document's; a schema inside it that names its own is a document of its own.
         slot.as_object_mut().and_then(|members| members.remove("$schema"));
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{WorkerSettings, mail, resend};
+use super::{WorkerSettings, forgot, mail, resend};
 use crate::app::App;
 use crate::crypto::seal::Place;
 use crate::domain::event::{Action, Actor, Event, Subject};
@@ -44,6 +44,14 @@ pub(super) struct Claimed {
     held: Held,
     /// No later than the lease began.
     since: Instant,
+}
+
+#[cfg(test)]
+impl Claimed {
+    /// What fences the job, and when its lease began.
+    pub(super) fn lease(self) -> (Held, Instant) {
+        (self.held, self.since)
+    }
 }
 
 /// Why an attempt did not end its job as done.
@@ -81,7 +89,7 @@ impl Shift {
         let claim = (now, lease, limit);
         let claimed = self.app.store.write(claim, |tx, claim| {
             let (now, lease, limit) = *claim;
-            Box::pin(jobs::claim(tx, now, lease, limit))
+            Box::pin(jobs::claim(tx, now, lease, Task::KINDS, limit))
         });
         // SECURITY: F20. A claim that takes longer than its lease is worth nothing.
         let claimed = deadline::scope(since + self.settings.lease, claimed).await?;
@@ -104,11 +112,8 @@ impl Shift {
         let span = tracing::info_span!("job", job.id = %job.id, job.kind = kind, job.attempt = job.attempts);
         let begun = Instant::now();
         let ended = async {
-            // The last quarter of the lease is for the verdict: nobody runs past a lease (REL-14).
-            let until = since + self.settings.lease * 3 / 4;
-            // Boxed: three wrappers around a large future would each hold it whole.
-            let work = Box::pin(self.attempt(&job, held));
-            let result = bounded(work, until, cancel).await;
+            let work = self.attempt(&job, held);
+            let (result, since) = self.under_lease(held, since, work, cancel).await;
             match result {
                 Ok(()) => "done",
                 Err(why) => {
@@ -139,7 +144,9 @@ impl Shift {
             Task::ResendVerification { email_canonical } => {
                 resend::run(self, held, email_canonical).await
             }
-            Task::ForgotPassword { .. } => Err(NotDone::Never("no such job".into())),
+            Task::ForgotPassword { email_canonical } => {
+                forgot::run(self, held, email_canonical).await
+            }
         }
     }
 
@@ -287,5 +294,5 @@ fn lease_lost() -> &'static str {
 
 /// The kind as a label: of a bounded set, whatever a row holds.
 fn kind(job: &ClaimedJob) -> &'static str {
-    ["mail", "resend_verification"].into_iter().find(|known| job.kind == *known).unwrap_or("other")
+    Task::KINDS.iter().find(|known| job.kind == **known).copied().unwrap_or("other")
 }

@@ -4,10 +4,12 @@
 //! with growing pauses until it is given up, visibly (EML-17, REL-14). No instance knows of the others.
 
 mod attempt;
+mod forgot;
+mod lease;
 mod mail;
 mod pool;
 mod resend;
-mod sweep;
+pub mod sweep;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
@@ -32,7 +34,7 @@ pub struct WorkerSettings {
     pub workers: usize,
     /// Time between two looks at an empty queue.
     pub poll_interval: Duration,
-    /// Time that a claim lasts. A job that runs longer than three quarters of it counts as failed.
+    /// Time that a claim lasts. It is renewed while the job runs; one that runs for ten leases counts as failed.
     pub lease: Duration,
     /// Tries until a job is given up.
     pub attempts_max: u32,

@@ -28,6 +28,8 @@ pub(super) async fn work(
     let mut next = Instant::now();
     let mut measured: Option<Instant> = None;
     loop {
+        let busy = u32::try_from(running.len()).unwrap_or(u32::MAX);
+        metrics::gauge!("portcullis_jobs_running").set(f64::from(busy));
         let free = shift.settings.workers.max(1).saturating_sub(running.len());
         tokio::select! {
             biased;

@@ -5,22 +5,22 @@ use crate::domain::event::Actor;
 use crate::domain::session::Origin;
 use crate::domain::time::Timestamp;
 use crate::flows::Stamp;
+use crate::flows::proof::ProofLetter;
 use crate::flows::resend;
-use crate::flows::signup::VerifyLetter;
 use crate::store::Writer;
 use crate::store::jobs::{self, Held, Outcome};
 
 struct LookUp {
     held: Held,
     email_canonical: String,
-    letter: VerifyLetter,
+    letter: ProofLetter,
     now: Timestamp,
 }
 
 /// Looks the address up, makes its token and mail, and ends the job: all or nothing.
 pub(super) async fn run(shift: &Shift, held: Held, email_canonical: String) -> Result<(), NotDone> {
     let stamp = Stamp::new(&shift.app, Actor::System, Origin::default());
-    let letter = VerifyLetter::new(&shift.app, &stamp);
+    let letter = ProofLetter::new(&shift.app, &stamp);
     let look_up = LookUp { held, email_canonical, letter, now: stamp.now };
     shift.app.store.write(look_up, |tx, new| Box::pin(look_up_and_finish(tx, new))).await
 }

@@ -24,7 +24,7 @@ const KEEP_TOKENS: Duration = Duration::from_hours(24);
 const KEEP_SESSIONS: Duration = Duration::from_hours(7 * 24);
 
 /// Removes jobs that ended some time ago.
-pub(super) async fn ended_jobs(app: &App) -> Result<Batch, Fault> {
+pub async fn ended_jobs(app: &App) -> Result<Batch, Fault> {
     let now = app.clock.now();
     let before = (now.minus(KEEP_DONE), now.minus(KEEP_GIVEN_UP));
     let removed = app.store.write(before, |tx, (done, given_up)| {
@@ -34,7 +34,7 @@ pub(super) async fn ended_jobs(app: &App) -> Result<Batch, Fault> {
 }
 
 /// Removes one-time tokens that ended by themselves, used or not.
-pub(super) async fn expired_tokens(app: &App) -> Result<Batch, Fault> {
+pub async fn expired_tokens(app: &App) -> Result<Batch, Fault> {
     let before = app.clock.now().minus(KEEP_TOKENS);
     let removed = app
         .store
@@ -43,7 +43,7 @@ pub(super) async fn expired_tokens(app: &App) -> Result<Batch, Fault> {
 }
 
 /// Removes sessions that ended, or whose absolute end passed, some time ago, their tokens first.
-pub(super) async fn dead_sessions(app: &App) -> Result<Batch, Fault> {
+pub async fn dead_sessions(app: &App) -> Result<Batch, Fault> {
     let before = app.clock.now().minus(KEEP_SESSIONS);
     app.store.write(before, |tx, before| Box::pin(remove_sessions(tx, *before))).await
 }

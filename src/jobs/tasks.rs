@@ -15,6 +15,9 @@ const HOUR: u64 = 60 * MINUTE;
 pub const ALL: &[Task] = &[
     every("audit_chain", 1, |app| Box::pin(async { batch(audit::close(app).await) }))
         .only_if(|app| Box::pin(audit::is_waiting(app))),
+    every("audit_head", HOUR, |app| {
+        Box::pin(async { audit::log_head(app).await.map(|()| Batch::Last) })
+    }),
     every("audit_retention", HOUR, |app| Box::pin(async { batch(audit::remove_old(app).await) })),
     every("erase_deleted", 10 * MINUTE, |app| {
         Box::pin(async { swept(sweep::erase_deleted(app).await) })

@@ -30,8 +30,12 @@ struct Office {
 
 impl Office {
     async fn open() -> Self {
+        Self::at(Clock::fixed(NOW)).await
+    }
+
+    async fn at(clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let app = testing::open(folder.path(), Clock::fixed(NOW)).await;
+        let app = testing::open(folder.path(), clock).await;
         let settings = Settings {
             transport: Transport::File { dir: folder.path().join("outbox") },
             from: "no-reply@example.org".into(),
@@ -133,6 +137,72 @@ async fn rel_14_a_look_up_whose_lease_was_lost_makes_no_token() {
     assert_eq!(quick.run(again, &never()).await, "done");
     assert_eq!(run_all(&office).await, 1);
     assert_eq!(office.mails().len(), 2);
+}
+
+/// A shift whose leases last `lease`, by an instance's own clock.
+fn shift_of(office: &Office, lease: Duration) -> Shift {
+    let settings = WorkerSettings { lease, ..WorkerSettings::default() };
+    Shift::new(Arc::clone(&office.app), Arc::clone(&office.mailer), settings)
+}
+
+#[tokio::test]
+async fn rel_14_a_long_job_keeps_its_lease_while_its_worker_lives() {
+    let office = Office::at(Clock::system()).await;
+    office.enqueue_mail().await;
+    let lease = Duration::from_millis(400);
+    let (long, other) = (shift_of(&office, lease), shift_of(&office, lease));
+    let (held, since) = long.claim(1).await.unwrap().pop().unwrap().lease();
+    let over = since + lease * 3;
+    let work = async {
+        tokio::time::sleep_until(over).await;
+        Ok(())
+    };
+    let (token, watch) = (never(), async {
+        let mut claims = 0;
+        while Instant::now() < over {
+            assert!(other.claim(1).await.unwrap().is_empty(), "the lease holds");
+            claims += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        claims
+    });
+    let ((result, renewed), claims) =
+        tokio::join!(long.under_lease(held, since, work, &token), watch);
+    assert!(result.is_ok() && renewed >= over - lease && claims > 10, "{result:?}");
+}
+
+#[tokio::test]
+async fn rel_14_a_worker_whose_job_was_taken_ends_before_its_work_does() {
+    let office = Office::open().await;
+    office.enqueue_mail().await;
+    let lease = Duration::from_millis(200);
+    let (slow, quick) = (shift_of(&office, lease), shift_of(&office, lease));
+    let (held, since) = slow.claim(1).await.unwrap().pop().unwrap().lease();
+    office.pass(lease);
+    assert_eq!(quick.claim(1).await.unwrap().len(), 1);
+    let (result, _) = slow.under_lease(held, since, std::future::pending(), &never()).await;
+    assert!(matches!(result, Err(NotDone::LeaseLost)), "{result:?}");
+}
+
+#[tokio::test]
+async fn rel_17_a_job_that_hangs_is_ended_after_ten_leases() {
+    let office = Office::open().await;
+    office.enqueue_mail().await;
+    let lease = Duration::from_millis(60);
+    let shift = shift_of(&office, lease);
+    let (held, since) = shift.claim(1).await.unwrap().pop().unwrap().lease();
+    let (result, _) = shift.under_lease(held, since, std::future::pending(), &never()).await;
+    let took = since.elapsed();
+    let text = match result {
+        Err(NotDone::Later(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    // On a busy machine a renewal may come too late; that ends it as well, and earlier.
+    assert!(
+        text == "the job ran out of time" || text == "the lease could not be renewed",
+        "{text}"
+    );
+    assert!(took < lease * 20, "{took:?}");
 }
 
 #[tokio::test]

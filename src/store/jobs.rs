@@ -2,6 +2,7 @@
 //!
 //! A worker that slept past its lease is fenced: what it says of its job names the lease's owner and attempt.
 
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::sql::{Sql, all, execute, optional, statements};
@@ -10,6 +11,24 @@ use crate::Fault;
 use crate::domain::ids::JobId;
 use crate::domain::job::{ClaimedJob, NewJob};
 use crate::domain::time::Timestamp;
+
+macro_rules! claim {
+    ($kinds:literal, $lock:literal) => {
+        concat!(
+            "UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_until = $2, lease_owner = $3
+             WHERE id IN (SELECT id FROM jobs
+                          WHERE ((state = 'waiting' AND due_at <= $1)
+                              OR (state = 'running' AND lease_until <= $1))
+                            AND kind IN (",
+            $kinds,
+            ")
+                          ORDER BY priority, due_at LIMIT $4",
+            $lock,
+            ")
+             RETURNING id, kind, payload, attempts, created_at"
+        )
+    };
+}
 
 statements! {
     ENQUEUE = Sql::both(
@@ -20,16 +39,12 @@ statements! {
     COUNT_WAITING = Sql::both("SELECT COUNT(*) FROM jobs WHERE state = 'waiting' AND kind = $1");
     // PORTABILITY: SQLite has one writer, so there are no locked rows to skip.
     CLAIM = Sql::split(
-        "UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_until = $2, lease_owner = $3
-         WHERE id IN (SELECT id FROM jobs
-                      WHERE (state = 'waiting' AND due_at <= $1) OR (state = 'running' AND lease_until <= $1)
-                      ORDER BY priority, due_at LIMIT $4)
-         RETURNING id, kind, payload, attempts, created_at",
-        "UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_until = $2, lease_owner = $3
-         WHERE id IN (SELECT id FROM jobs
-                      WHERE (state = 'waiting' AND due_at <= $1) OR (state = 'running' AND lease_until <= $1)
-                      ORDER BY priority, due_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-         RETURNING id, kind, payload, attempts, created_at",
+        claim!("SELECT value FROM json_each($5)", ""),
+        claim!("SELECT jsonb_array_elements_text($5)", " FOR UPDATE SKIP LOCKED"),
+    );
+    RENEW = Sql::both(
+        "UPDATE jobs SET lease_until = $4
+         WHERE id = $1 AND state = 'running' AND lease_owner = $2 AND attempts = $3",
     );
     FINISH = Sql::both(
         "UPDATE jobs SET state = $4, payload = NULL, dedupe_key = NULL, finished_at = $5,
@@ -86,14 +101,20 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
-/// Claims at most `limit` jobs that are due, or whose lease is over.
+/// Claims at most `limit` jobs of these kinds that are due, or whose lease is over.
 pub async fn claim(
     tx: &mut Writer,
     now: Timestamp,
     lease: Lease,
+    kinds: &[&str],
     limit: i64,
 ) -> Result<Vec<ClaimedJob>, Fault> {
-    all!(tx, CLAIM, now, lease.until, lease.owner, limit)
+    all!(tx, CLAIM, now, lease.until, lease.owner, limit, Json(kinds))
+}
+
+/// Keeps a job in hand until `until`; `false` if the lease was lost.
+pub async fn renew(tx: &mut Writer, held: Held, until: Timestamp) -> Result<bool, Fault> {
+    Ok(execute!(tx, RENEW, held.id, held.owner, held.attempt, until)? == 1)
 }
 
 /// How a job ended for good.

@@ -60,7 +60,7 @@ pub async fn run(database: &Database) -> Result<State, Fault> {
                 SQLITE.run_direct(None, &mut connection, false).await.map_err(migrate_fault)?;
             }
             let state = of_sqlite(&mut connection).await;
-            connection.close().await.map_err(fault)?;
+            connection.close().await.map_err(|error| fault(error))?;
             state
         }
         Database::Postgres(url) => {
@@ -70,7 +70,7 @@ pub async fn run(database: &Database) -> Result<State, Fault> {
                 POSTGRES.run_direct(None, &mut connection, false).await.map_err(migrate_fault)?;
             }
             let state = of_postgres(&mut connection).await;
-            connection.close().await.map_err(fault)?;
+            connection.close().await.map_err(|error| fault(error))?;
             state
         }
     }
@@ -88,14 +88,14 @@ pub async fn state(database: &Database) -> Result<State, Fault> {
 }
 
 async fn connect_sqlite(path: &Path) -> Result<SqliteConnection, Fault> {
-    sqlite::options(path).connect().await.map_err(fault)
+    sqlite::options(path).connect().await.map_err(|error| fault(error))
 }
 
 async fn connect_postgres(url: &str) -> Result<PgConnection, Fault> {
-    let connecting = postgres::options(url).map_err(fault)?;
+    let connecting = postgres::options(url).map_err(|error| fault(error))?;
     // LIMIT: REL-23. A start-up tells within 10 s that something is missing.
     let connected = tokio::time::timeout(std::time::Duration::from_secs(5), connecting.connect());
-    connected.await.map_err(Fault::unavailable)?.map_err(fault)
+    connected.await.map_err(Fault::unavailable)?.map_err(|error| fault(error))
 }
 
 /// CFG-12: the database is its owner's alone, whatever the umask; SQLite gives its side files the same mode.
@@ -137,11 +137,11 @@ const OLDEST: &str =
     "SELECT oldest_binary FROM schema_compatibility ORDER BY migration DESC LIMIT 1";
 
 async fn of_sqlite(connection: &mut SqliteConnection) -> Result<State, Fault> {
-    read_state(&mut Conn::Sqlite(connection)).await.map_err(fault)
+    read_state(&mut Conn::Sqlite(connection)).await.map_err(|error| fault(error))
 }
 
 async fn of_postgres(connection: &mut PgConnection) -> Result<State, Fault> {
-    read_state(&mut Conn::Postgres(connection)).await.map_err(fault)
+    read_state(&mut Conn::Postgres(connection)).await.map_err(|error| fault(error))
 }
 
 /// Reads the state on a connection of either kind.

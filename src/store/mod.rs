@@ -4,6 +4,7 @@
 //! lag, and [`Store::write`] hands a [`Writer`] to one named change. There is no `begin` and no `commit`.
 
 pub mod credentials;
+pub mod email_changes;
 pub mod event_chain;
 pub mod events;
 mod fault;

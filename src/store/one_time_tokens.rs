@@ -37,22 +37,55 @@ impl Purpose {
     }
 }
 
+/// A live token of a purpose, with its account: `$join` has the address that it must be bound to.
+macro_rules! find_live {
+    ($join:literal, $address:literal) => {
+        concat!(
+            "SELECT password_credentials.hash AS hash, password_credentials.set_at AS set_at, ",
+            user_columns!(),
+            " FROM one_time_tokens
+             JOIN users ON users.id = one_time_tokens.user_id ",
+            $join,
+            " LEFT JOIN password_credentials ON password_credentials.user_id = users.id
+             WHERE one_time_tokens.digest = $1 AND one_time_tokens.purpose = $2
+               AND one_time_tokens.used_at IS NULL AND one_time_tokens.expires_at > $3
+               AND (one_time_tokens.credential_set_at IS NULL
+                    OR one_time_tokens.credential_set_at = password_credentials.set_at)
+               AND one_time_tokens.bound_to = ",
+            $address
+        )
+    };
+}
+
+/// Spends a live token of a purpose that is bound to `$address`.
+macro_rules! spend {
+    ($address:literal) => {
+        concat!(
+            "UPDATE one_time_tokens SET used_at = $3
+             WHERE digest = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3
+               AND (credential_set_at IS NULL
+                    OR credential_set_at = (SELECT set_at FROM password_credentials
+                                            WHERE password_credentials.user_id = one_time_tokens.user_id))
+               AND bound_to = ",
+            $address
+        )
+    };
+}
+
 statements! {
-    FIND_LIVE = Sql::both(concat!(
-        "SELECT password_credentials.hash AS hash, password_credentials.set_at AS set_at, ",
-        user_columns!(),
-        " FROM one_time_tokens
-         JOIN users ON users.id = one_time_tokens.user_id
-         LEFT JOIN password_credentials ON password_credentials.user_id = users.id
-         WHERE one_time_tokens.digest = $1 AND one_time_tokens.purpose = $2
-           AND one_time_tokens.used_at IS NULL AND one_time_tokens.expires_at > $3
-           AND one_time_tokens.bound_to = users.email_canonical"
+    FIND_LIVE = Sql::both(find_live!("", "users.email_canonical"));
+    SPEND = Sql::both(spend!(
+        "(SELECT email_canonical FROM users WHERE users.id = one_time_tokens.user_id)"
     ));
-    SPEND = Sql::both(
-        "UPDATE one_time_tokens SET used_at = $3
-         WHERE digest = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3
-           AND bound_to = (SELECT email_canonical FROM users WHERE users.id = one_time_tokens.user_id)",
-    );
+    // EML-05: what moves an account is bound to the address that is wished for now.
+    FIND_LIVE_MOVE = Sql::both(find_live!(
+        "JOIN email_changes ON email_changes.user_id = users.id AND email_changes.expires_at > $3",
+        "email_changes.email_canonical"
+    ));
+    SPEND_MOVE = Sql::both(spend!(
+        "(SELECT email_canonical FROM email_changes
+          WHERE email_changes.user_id = one_time_tokens.user_id AND email_changes.expires_at > $3)"
+    ));
     VOID = Sql::both(
         "DELETE FROM one_time_tokens WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL",
     );
@@ -67,8 +100,9 @@ statements! {
            (SELECT digest FROM one_time_tokens WHERE expires_at <= $1 LIMIT $2)",
     );
     INSERT = Sql::both(
-        "INSERT INTO one_time_tokens (digest, user_id, purpose, bound_to, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO one_time_tokens (digest, user_id, purpose, bound_to, created_at, expires_at,
+                                      credential_set_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     );
 }
 
@@ -91,17 +125,24 @@ pub async fn find_live(
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<Option<Holder>, Fault> {
-    optional!(db, FIND_LIVE, digest, purpose.as_str(), now)
+    match purpose {
+        Purpose::EmailChange => optional!(db, FIND_LIVE_MOVE, digest, purpose.as_str(), now),
+        _ => optional!(db, FIND_LIVE, digest, purpose.as_str(), now),
+    }
 }
 
-/// Spends a token; `false` if it is not live, not for this purpose, or its address changed.
+/// Spends a token; `false` if it is not live, not for this purpose, or its address or credential changed.
 pub async fn spend(
     tx: &mut Writer,
     digest: &TokenDigest,
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<bool, Fault> {
-    Ok(execute!(tx, SPEND, digest, purpose.as_str(), now)? == 1)
+    let rows = match purpose {
+        Purpose::EmailChange => execute!(tx, SPEND_MOVE, digest, purpose.as_str(), now)?,
+        _ => execute!(tx, SPEND, digest, purpose.as_str(), now)?,
+    };
+    Ok(rows == 1)
 }
 
 /// A one-time token that is to be made.
@@ -119,6 +160,8 @@ pub struct NewOneTimeToken {
     pub created_at: Timestamp,
     /// When it ends by itself.
     pub expires_at: Timestamp,
+    /// The version of the credential that it is good for, if only for one (EML-05).
+    pub credential_set_at: Option<Timestamp>,
 }
 
 /// Makes `token` the one live token of its user and purpose (EML-06: it voids the older ones).
@@ -133,6 +176,7 @@ pub async fn replace(tx: &mut Writer, token: &NewOneTimeToken) -> Result<(), Fau
         &token.bound_to,
         token.created_at,
         token.expires_at,
+        token.credential_set_at,
     )
     .map(|_rows| ())
 }

@@ -33,9 +33,9 @@ const LIMITS: [(&str, &str); 3] = [
 const FRESH_FOR: Duration = Duration::from_secs(30);
 
 /// LIMIT: ours. Servers and what stands before them forget who is silent for long, and memory of a session grows.
-const LIFE_MAX: Duration = Duration::from_secs(30 * 60);
+const LIFE_MAX: Duration = Duration::from_mins(30);
 /// LIMIT: ours. So long after a crowd its connections are kept.
-const REST_MAX: Duration = Duration::from_secs(10 * 60);
+const REST_MAX: Duration = Duration::from_mins(10);
 /// LIMIT: ours. A connection that has not answered by then does not live.
 const PING_MAX: Duration = Duration::from_millis(500);
 
@@ -119,7 +119,7 @@ impl Postgres {
         jitter: Jitter,
         tasks: TaskTracker,
     ) -> Result<Self, Fault> {
-        let options = Box::new(options(url).map_err(fault)?.options(LIMITS));
+        let options = Box::new(options(url).map_err(|error| fault(error))?.options(LIMITS));
         let opener = OpenConnection { options, suspicion: Arc::new(Suspicion::new()) };
         let slots = Arc::new(Slots::new(opener, pool_max));
         Ok(Self { slots, jitter, tasks, runtime: Handle::current() })

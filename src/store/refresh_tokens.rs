@@ -2,7 +2,7 @@
 
 use super::sql::{Sql, execute, optional, statements};
 use super::users::user_columns;
-use super::{ReadFresh, Writer};
+use super::{Conn, Read, ReadFresh, Writer, sessions};
 use crate::Fault;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
@@ -58,6 +58,18 @@ statements! {
     DELETE_OF_SESSION = Sql::both(
         "DELETE FROM refresh_tokens WHERE digest IN
            (SELECT digest FROM refresh_tokens WHERE session_id = $1 LIMIT $2)",
+    );
+    // PORTABILITY: PostgreSQL moves the end of the session in the same statement, a round trip fewer; SQLite has no
+    // statement for two tables, and no trips. The rows are independent: neither statement reads what the other writes.
+    INSERT_NEXT = Sql::split(
+        "INSERT INTO refresh_tokens (digest, session_id, generation, created_at, expires_at)
+         SELECT $1, sessions.id, $3, $4, $5 FROM sessions WHERE id = $2 AND ended_at IS NULL",
+        "WITH moved AS (
+             UPDATE sessions SET last_used_at = $4, expires_at = $5
+             WHERE id = $2 AND ended_at IS NULL RETURNING id
+         )
+         INSERT INTO refresh_tokens (digest, session_id, generation, created_at, expires_at)
+         SELECT $1, moved.id, $3, $4, $5 FROM moved",
     );
     FIND_SESSION = Sql::both("SELECT session_id FROM refresh_tokens WHERE digest = $1");
     DELETE_OF_USER = Sql::both(
@@ -144,6 +156,17 @@ pub async fn insert(tx: &mut Writer, token: &NewRefreshToken) -> Result<(), Faul
         token.expires_at,
     )
     .map(|_rows| ())
+}
+
+/// Inserts the token that follows a spent one, and moves the nearer end of its session to the token's; `false` if the
+/// session ended.
+pub async fn insert_next(tx: &mut Writer, token: &NewRefreshToken) -> Result<bool, Fault> {
+    let (session, at, until) = (token.session_id, token.created_at, token.expires_at);
+    let rows = execute!(tx, INSERT_NEXT, &token.digest, session, token.generation, at, until)?;
+    match tx.conn() {
+        Conn::Sqlite(_) if rows == 1 => sessions::move_expiry(tx, session, at, until).await,
+        _ => Ok(rows == 1),
+    }
 }
 
 /// Finds the session of a token, live or retired.

@@ -69,6 +69,13 @@ statements! {
         "UPDATE sessions SET ended_at = $3, end_reason = $4
          WHERE user_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3 RETURNING id",
     );
+    REAUTHENTICATE = Sql::both(
+        "UPDATE sessions SET auth_time = $2 WHERE id = $1 AND ended_at IS NULL AND expires_at > $2",
+    );
+    LIST_PLACES = Sql::both(
+        "SELECT address, user_agent FROM sessions
+         WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2",
+    );
     END_ALL = Sql::both(
         "UPDATE sessions SET ended_at = $2, end_reason = $3
          WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 RETURNING id",
@@ -189,6 +196,24 @@ pub async fn end_others(
 ) -> Result<Vec<SessionId>, Fault> {
     let rows: Vec<(SessionId,)> = all!(tx, END_OTHERS, user, kept, now, reason.as_str())?;
     Ok(rows.into_iter().map(|(session,)| session).collect())
+}
+
+/// Notes that the password was given again in a live session; `false` if it ended.
+pub async fn reauthenticate(
+    tx: &mut Writer,
+    session: SessionId,
+    at: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, REAUTHENTICATE, session, at)? == 1)
+}
+
+/// Lists the address and the user agent of the newest `limit` sessions of `user`, ended ones too.
+pub async fn list_places(
+    db: &mut impl ReadFresh,
+    user: UserId,
+    limit: i64,
+) -> Result<Vec<(String, Option<String>)>, Fault> {
+    all!(db, LIST_PLACES, user, limit)
 }
 
 /// Ends every live session of `user`, and names them.

@@ -41,7 +41,7 @@ pub(super) struct Kept<C> {
 pub(super) struct Slots<O: Opener> {
     opener: O,
     places: Arc<Semaphore>,
-    slots: Vec<Slot<O::Connection>>,
+    all: Vec<Slot<O::Connection>>,
     start: Instant,
     swept_s: AtomicU64,
 }
@@ -100,10 +100,10 @@ impl<C> Lent<C> {
 
 impl<O: Opener> Slots<O> {
     pub(super) fn new(opener: O, max: u32) -> Self {
-        let slots: Vec<Slot<O::Connection>> =
+        let all: Vec<Slot<O::Connection>> =
             (0..max).map(|_| Slot { kept: Arc::default(), is_broken: Arc::default() }).collect();
-        let places = Arc::new(Semaphore::new(slots.len()));
-        Self { opener, places, slots, start: Instant::now(), swept_s: AtomicU64::new(0) }
+        let places = Arc::new(Semaphore::new(all.len()));
+        Self { opener, places, all, start: Instant::now(), swept_s: AtomicU64::new(0) }
     }
 
     pub(super) fn opener(&self) -> &O {
@@ -127,7 +127,7 @@ impl<O: Opener> Slots<O> {
     async fn lend(&self, place: OwnedSemaphorePermit) -> Result<Lent<O::Connection>, sqlx::Error> {
         loop {
             // The first that is free, so that the last ones rest when there is little to do.
-            for slot in &self.slots {
+            for slot in &self.all {
                 let Ok(held) = Arc::clone(&slot.kept).try_lock_owned() else { continue };
                 let opened = self.opened(slot, held).await?;
                 if let Ok(kept) = OwnedMutexGuard::try_map(opened, Option::as_mut) {
@@ -169,7 +169,7 @@ impl<O: Opener> Slots<O> {
         if now_s < last + SWEEP_S || self.swept_s.swap(now_s, Ordering::Relaxed) != last {
             return;
         }
-        for slot in &self.slots {
+        for slot in &self.all {
             if let Ok(mut held) = slot.kept.try_lock()
                 && held.as_ref().is_some_and(|kept| self.opener.is_worn(kept))
             {
@@ -180,13 +180,13 @@ impl<O: Opener> Slots<O> {
 
     pub(super) fn stats(&self) -> PoolStats {
         let (mut idle, mut in_use) = (0, 0);
-        for slot in &self.slots {
+        for slot in &self.all {
             match slot.kept.try_lock() {
                 Ok(held) => idle += u32::from(held.is_some()),
                 Err(_in_use) => in_use += 1,
             }
         }
-        let max = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let max = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         PoolStats { connections: idle + in_use, idle, max }
     }
 
@@ -195,7 +195,7 @@ impl<O: Opener> Slots<O> {
         /// LIMIT: ours; to say good-bye is a courtesy, and a server may be silent.
         const GOOD_BYE_MAX: Duration = Duration::from_secs(5);
         self.places.close();
-        for slot in &self.slots {
+        for slot in &self.all {
             if let Some(kept) = slot.kept.lock().await.take()
                 && let Ok(Err(error)) = timeout(GOOD_BYE_MAX, kept.connection.close()).await
             {

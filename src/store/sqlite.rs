@@ -59,7 +59,7 @@ impl Sqlite {
         jitter: Jitter,
         tasks: &TaskTracker,
     ) -> Result<Self, Fault> {
-        let writer = connect(path).await.map_err(fault)?;
+        let writer = connect(path).await.map_err(|error| fault(error))?;
         // The journal mode is the file's; a read-only connection may not set it.
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -67,7 +67,7 @@ impl Sqlite {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        let readers = Slots::new(OpenReader(options), pool_max);
+        let readers = Slots::new(OpenReader(Box::new(options)), pool_max);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
         let batches = Batches { tx: Writer::sqlite(writer), path: path.to_owned(), jitter };
@@ -83,7 +83,7 @@ impl Sqlite {
     pub(super) async fn read(&self, until: Option<Instant>) -> Result<Reader, Fault> {
         match self.readers.acquire(until).await {
             Err(_) if until.is_some_and(|at| at <= Instant::now()) => Err(write::too_late()),
-            acquired => acquired.map(Reader::sqlite).map_err(fault),
+            acquired => acquired.map(Reader::sqlite).map_err(|error| fault(error)),
         }
     }
 
@@ -127,7 +127,8 @@ impl Sqlite {
 }
 
 /// How a reader is opened. An embedded database answers as long as its file is open.
-struct OpenReader(SqliteConnectOptions);
+// Boxed: large, and the whole store moves.
+struct OpenReader(Box<SqliteConnectOptions>);
 
 impl Opener for OpenReader {
     type Connection = SqliteConnection;

@@ -21,6 +21,15 @@ statements! {
     HOLDER = Sql::both(
         "SELECT user_id FROM unique_values WHERE field = $1 AND value_canonical = $2",
     );
+    HELD_BY = Sql::both(
+        "SELECT user_id, field, value_canonical FROM unique_values
+         WHERE user_id >= $1 AND user_id <= $2 ORDER BY user_id, field",
+    );
+    NEXT_FIELD = Sql::both("SELECT MIN(field) FROM unique_values WHERE field > $1");
+    RELEASE_SOME = Sql::both(
+        "DELETE FROM unique_values WHERE field = $1 AND value_canonical IN
+           (SELECT value_canonical FROM unique_values WHERE field = $1 ORDER BY value_canonical LIMIT $2)",
+    );
 }
 
 /// Takes a value for `user`; `false` if it is held, by anybody.
@@ -51,4 +60,34 @@ pub async fn find_holder(
 ) -> Result<Option<UserId>, Fault> {
     let row: Option<(UserId,)> = optional!(db, HOLDER, field, value)?;
     Ok(row.map(|(user,)| user))
+}
+
+/// What somebody holds.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Held {
+    /// The holder.
+    pub user_id: UserId,
+    /// The field.
+    pub field: String,
+    /// The value in the form that is compared.
+    pub value_canonical: String,
+}
+
+/// Lists all that the users from `first` to `last`, these two too, hold.
+pub async fn list_held_by(
+    db: &mut impl Read,
+    (first, last): (UserId, UserId),
+) -> Result<Vec<Held>, Fault> {
+    all!(db, HELD_BY, first, last)
+}
+
+/// The first field behind `after` of which somebody holds a value.
+pub async fn find_next_field(db: &mut impl Read, after: &str) -> Result<Option<String>, Fault> {
+    let row: Option<(Option<String>,)> = optional!(db, NEXT_FIELD, after)?;
+    Ok(row.and_then(|(field,)| field))
+}
+
+/// Takes at most `limit` values of a field from whoever holds them; how many there were.
+pub async fn release_some(tx: &mut Writer, field: &str, limit: i64) -> Result<u64, Fault> {
+    execute!(tx, RELEASE_SOME, field, limit)
 }

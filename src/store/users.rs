@@ -46,6 +46,11 @@ statements! {
          WHERE users.erased_at IS NULL AND (users.created_at, users.id) < ($1, $2)
          ORDER BY users.created_at DESC, users.id DESC LIMIT $3"
     ));
+    // Tombstones have no profile any more.
+    LIST_PROFILES = Sql::both(
+        "SELECT id, email_verified_at, profile FROM users
+         WHERE id > $1 AND erased_at IS NULL ORDER BY id LIMIT $2",
+    );
     INSERT = Sql::both(
         "INSERT INTO users (id, email, email_canonical, email_verified_at, username, profile,
                             pending_since, invited_until, created_at, updated_at, version)
@@ -63,6 +68,17 @@ statements! {
          WHERE id = $1 AND email_verified_at IS NULL AND suspended_at IS NULL AND deleted_at IS NULL
            AND EXISTS (SELECT 1 FROM password_credentials
                        WHERE user_id = $1 AND set_at = $3 AND hash = $4)",
+    );
+    PROVE_MAILBOX = Sql::both(
+        "UPDATE users SET email_verified_at = $2, pending_since = NULL, invited_until = NULL,
+                          username = NULL, profile = $3, updated_at = $2, version = version + 1
+         WHERE id = $1 AND email_verified_at IS NULL AND suspended_at IS NULL AND deleted_at IS NULL",
+    );
+    MOVE_EMAIL = Sql::both(
+        "UPDATE users SET email = $2, email_canonical = $3, email_verified_at = $4,
+                          pending_since = NULL, invited_until = NULL, updated_at = $4,
+                          version = version + 1
+         WHERE id = $1 AND suspended_at IS NULL AND deleted_at IS NULL",
     );
     INVITE_AGAIN = Sql::both(
         "UPDATE users SET invited_until = $2
@@ -120,6 +136,27 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<User>, Fault> {
     all!(db, LIST, before.0, before.1, limit)
+}
+
+/// The profile of an account, for those who walk through all of them.
+#[derive(sqlx::FromRow)]
+pub struct StoredProfile {
+    /// Names the account.
+    pub id: UserId,
+    /// When the mailbox was proven.
+    pub email_verified_at: Option<Timestamp>,
+    /// What is stored, whether it fits today's schema or not.
+    #[sqlx(json)]
+    pub profile: Map<String, Value>,
+}
+
+/// Lists at most `limit` profiles of accounts behind `after`, in the order of their ids, without tombstones.
+pub async fn list_profiles(
+    db: &mut impl Read,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<StoredProfile>, Fault> {
+    all!(db, LIST_PROFILES, after, limit)
 }
 
 /// An account that is to be made.
@@ -216,6 +253,26 @@ pub async fn keep_wishes(
     profile: &Map<String, Value>,
 ) -> Result<(), Fault> {
     execute!(tx, KEEP_WISHES, id, username, Json(profile)).map(|_rows| ())
+}
+
+/// Marks the mailbox proven by whoever holds it, and keeps of what was wished before only `profile` (EML-13).
+pub async fn prove_mailbox(
+    tx: &mut Writer,
+    id: UserId,
+    at: Timestamp,
+    profile: &Map<String, Value>,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, PROVE_MAILBOX, id, at, Json(profile))? == 1)
+}
+
+/// Moves an account to an address whose mailbox is proven. That somebody has the address is a conflict.
+pub async fn move_email(
+    tx: &mut Writer,
+    id: UserId,
+    (email, canonical): (&str, &str),
+    at: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(execute!(tx, MOVE_EMAIL, id, email, canonical, at)? == 1)
 }
 
 /// Changes what the user shows; `false` if it is not at `version` any more.

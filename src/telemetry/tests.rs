@@ -102,14 +102,16 @@ fn log_03_libraries_stay_at_info_and_statements_are_never_logged() {
     let text = logged(LogFormat::Json, LevelFilter::TRACE, || {
         tracing::trace!("ours");
         tracing::trace!(target: "portcullis_verify::jwks", "ours too");
-        tracing::info!(target: "actix_server", "theirs");
+        tracing::info!(target: "actix_web", "theirs");
+        tracing::info!(target: "actix_server", "about its threads");
         tracing::debug!(target: "hyper::proto", "canary");
         tracing::error!(target: "sqlx::query", "canary");
     });
     let messages: Vec<_> = json(&text).iter().map(|line| line["message"].clone()).collect();
     assert_eq!(messages, ["ours", "ours too", "theirs"]);
     let text = logged(LogFormat::Json, LevelFilter::WARN, || {
-        tracing::info!(target: "actix_server", "theirs");
+        tracing::info!(target: "actix_web", "theirs");
+        tracing::info!(target: "actix_server", "about its threads");
     });
     assert_eq!(text, "");
 }

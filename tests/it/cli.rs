@@ -2,9 +2,12 @@
 //!
 //! Each test has a folder of its own with an embedded database, and an empty environment.
 
+mod audit;
 mod installation;
 mod keys;
 mod mail;
+mod profile;
+mod prompt;
 
 use std::io::Write;
 use std::path::Path;

@@ -17,6 +17,8 @@ mod jobs;
 #[cfg(test)]
 mod mail;
 #[cfg(test)]
+mod outbound;
+#[cfg(test)]
 mod rooms;
 #[cfg(test)]
 mod store;

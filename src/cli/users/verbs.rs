@@ -1,4 +1,4 @@
-//! `portcullis users suspend|reactivate|delete|restore|erase|verify-email|grant|revoke`: one verb, one flow.
+//! `portcullis users suspend|reactivate|delete|restore|erase|verify-email|send-reset|grant|revoke`: one verb, one flow.
 //!
 //! What is so already is done: exit 0, and nothing is written.
 
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::domain::ids::UserId;
 use crate::domain::user::User;
 use crate::flows::life::By;
-use crate::flows::{delete_account, erase, roles, suspend, vouch};
+use crate::flows::{delete_account, erase, roles, send_reset, suspend, vouch};
 use crate::telemetry;
 
 /// Whose account, and how it is told.
@@ -54,6 +54,7 @@ pub(super) enum Verb {
     Reactivate,
     Restore,
     VerifyEmail,
+    SendReset,
 }
 
 /// A verb that destroys.
@@ -96,6 +97,7 @@ pub(super) async fn run(config: &Config, target: Target, verb: Verb) -> Result<(
             Verb::Reactivate => suspend::reactivate(app, by, id).await,
             Verb::Restore => delete_account::restore(app, by, id).await,
             Verb::VerifyEmail => vouch::mark_verified(app, by, id).await,
+            Verb::SendReset => send_reset::send_reset(app, by, id).await,
         };
         Ok(done?)
     };

@@ -33,7 +33,7 @@ pub(super) fn source(
     }
     let secret = reader.secret("master_key").ok()??;
     let is_file = !file.is_empty();
-    if let Err(expected) = master_key::judge(&secret, environment?) {
+    if let Err(expected) = master_key::judge(&secret) {
         return reader.fault(if is_file { "master_key_file" } else { "master_key" }, expected);
     }
     Some(if is_file {
@@ -47,7 +47,7 @@ pub(super) fn source(
 pub(super) fn previous(reader: &mut Reader) -> Option<Vec<SecretString>> {
     let keys = reader.secrets("previous_master_keys")?;
     // LIMIT: each is tried in turn on what the newest does not open.
-    let are_good = keys.len() <= 8 && keys.iter().all(|key| master_key::decode(key).is_some());
-    let expected = "expected at most 8 keys of 32 bytes each, in base64";
+    let are_good = keys.len() <= 8 && keys.iter().all(|key| master_key::judge(key).is_ok());
+    let expected = "expected at most 8 keys of 32 random bytes each, in base64";
     are_good.then_some(keys).or_else(|| reader.fault("previous_master_keys", expected))
 }

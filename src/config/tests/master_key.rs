@@ -102,12 +102,20 @@ fn cfg_01_a_short_long_empty_or_garbled_key_is_refused() {
 }
 
 #[test]
-fn cfg_01_a_placeholder_is_no_key_in_production() {
+fn cfg_01_a_placeholder_is_no_key_anywhere() {
     let zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    for (environment, wrong) in [("production", 1), ("development", 0)] {
-        let variables =
-            [("PORTCULLIS__ENVIRONMENT", environment), ("PORTCULLIS__MASTER_KEY", zeros)];
-        assert_eq!(faults(variables).len(), wrong, "{environment}");
+    let counted = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    for (environment, key) in
+        [("production", zeros), ("development", zeros), ("development", counted)]
+    {
+        for name in ["PORTCULLIS__MASTER_KEY", "PORTCULLIS__PREVIOUS_MASTER_KEYS"] {
+            let lines = faults([
+                ("PORTCULLIS__ENVIRONMENT", environment),
+                ("PORTCULLIS__MASTER_KEY", KEY),
+                (name, key),
+            ]);
+            assert_eq!(lines.len(), 1, "{environment} {name} {key}");
+        }
     }
 }
 

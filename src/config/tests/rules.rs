@@ -167,6 +167,50 @@ fn pwd_09_the_floor_of_guesses_cannot_be_lowered() {
 }
 
 #[test]
+fn pwd_10_the_list_of_stolen_passwords_is_asked_safely() {
+    edges("PORTCULLIS__PASSWORD__BREACH_CHECK", &[("off", true), ("on", true), ("yes", false)]);
+    let long = format!("https://example.org/{}/", "a".repeat(200));
+    let cases = [
+        ("https://api.pwnedpasswords.com/range/", true),
+        ("https://10.0.0.1:8443/range/", true),
+        ("http://127.0.0.1:9/range/", true),
+        ("http://localhost/", true),
+        ("http://api.pwnedpasswords.com/range/", false),
+        ("http://10.0.0.1/range/", false),
+        ("https://api.pwnedpasswords.com/range", false),
+        ("https://ann:pass@example.org/", false),
+        ("https://example.org/?q=/", false),
+        ("https://example.org/#/", false),
+        ("ftp://127.0.0.1/", false),
+        ("example.org/", false),
+        (long.as_str(), false),
+    ];
+    edges("PORTCULLIS__PASSWORD__BREACH_URL", &cases);
+}
+
+#[test]
+fn whk_05_networks_are_written_exactly() {
+    let many = |count| vec!["10.0.0.0/8"; count].join(",");
+    let (most, more) = (many(64), many(65));
+    let cases = [
+        ("10.1.2.3", true),
+        ("10.0.0.0/8, fd00::/8,::1", true),
+        ("10.1.2.3/8", false),
+        ("fd00::1/8", false),
+        ("10.0.0.0/33", false),
+        ("10.0.0.0/8;127.0.0.1", false),
+        ("localhost", false),
+        ("*", false),
+        (most.as_str(), true),
+        (more.as_str(), false),
+    ];
+    edges("PORTCULLIS__OUTBOUND__ALLOW_NETWORKS", &cases);
+    edges("PORTCULLIS__WEBHOOKS__ALLOW_HTTP", &[("true", true), ("false", true), ("1", false)]);
+    let nothing = with([]).unwrap();
+    assert!(nothing.outbound.allow_networks.is_empty() && !nothing.webhooks.allow_http);
+}
+
+#[test]
 fn durations_have_a_unit_and_bounds() {
     let life = [
         ("1s", true),

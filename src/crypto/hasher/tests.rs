@@ -359,3 +359,22 @@ fn pwd_16_nothing_shows_a_hash() {
     let hasher = narrow();
     assert!(!format!("{hasher:?}").contains("***"));
 }
+
+#[tokio::test]
+async fn t_04_slow_work_that_is_no_hash_runs_on_a_hash_thread_and_counts_as_none() {
+    let hasher = roomy();
+    let name = hasher.aside(None, || thread::current().name().map(str::to_owned)).await.unwrap();
+    assert!(name.is_some_and(|name| name.starts_with("hash-")));
+    assert_eq!((hasher.stats().hashed_total, hasher.stats().running), (0, 0));
+
+    let hasher = narrow();
+    let (gate, _answer) = hold(&hasher);
+    let mut waits = Box::pin(hasher.aside(None, || ()));
+    assert!(futures_util::poll!(&mut waits).is_pending());
+    let refused = hasher.aside(None, || ()).await.unwrap_err();
+    assert_eq!(refused.kind(), FaultKind::Overloaded, "the queue is bounded");
+    drop(gate);
+    waits.await.unwrap();
+    let late = hasher.aside(Some(Instant::now()), || ()).await.unwrap_err();
+    assert_eq!(late.kind(), FaultKind::Unavailable);
+}

@@ -183,13 +183,13 @@ fn pwd_13_a_hostile_password_costs_no_more_than_a_honest_one() {
     let shorter = [12, 14, 16, 20, 24, 32, 40, 48].map(|n| signs.chars().take(n).collect());
     for text in hostile.into_iter().chain(shorter) {
         let text: String = text.chars().take(256).collect();
-        let times = (0..3).map(|_| {
+        // Other work on the machine makes it slower, never faster.
+        let is_cheap = (0..20).any(|_| {
             let started = Instant::now();
             drop(policy().for_setting(&text, &OWN));
-            started.elapsed()
+            started.elapsed() < Duration::from_millis(20)
         });
-        let best = times.min().unwrap_or_default();
-        assert!(best < Duration::from_millis(20), "{best:?} for {text}");
+        assert!(is_cheap, "{text}");
     }
 }
 

@@ -9,7 +9,7 @@ use jsonschema::{Draft, PatternOptions, Validator, draft202012};
 use serde_json::{Map, Value};
 
 use super::rules::FieldRule;
-use super::{ProfileSchema, formats, keywords};
+use super::{ProfileSchema, claims, formats, keywords, unique};
 use crate::domain::json::{self, JsonFault};
 
 /// LIMIT: ours; no honest schema nests deeper, and reading recurses once a level.
@@ -62,6 +62,8 @@ pub(super) fn build(text: &str) -> Result<ProfileSchema, Vec<SchemaError>> {
         )
     });
     let rules: Vec<(String, FieldRule)> = rules.collect();
+    claims::check(&json, &rules, &mut errors);
+    unique::check(&rules, &mut errors);
     if !errors.is_empty() {
         return Err(tidy(errors));
     }
@@ -118,10 +120,10 @@ fn check_root(json: &Value, errors: &mut Vec<SchemaError>) {
 }
 
 /// Members whose value maps names to schemas.
-const MAPS: [&str; 5] =
+pub(super) const MAPS: [&str; 5] =
     ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 /// Members whose value is data, whatever it looks like.
-const DATA: [&str; 5] = ["const", "enum", "default", "examples", "x-portcullis"];
+pub(super) const DATA: [&str; 5] = ["const", "enum", "default", "examples", "x-portcullis"];
 
 fn walk(schema: &Value, at: &str, errors: &mut Vec<SchemaError>) {
     match schema {

@@ -10,7 +10,7 @@ use crate::domain::json;
 /// LIMIT: ours; a body of 64 KiB can hold ten thousand faults, and nobody reads them.
 const FAULTS_MAX: usize = 100;
 
-/// All faults, in order of their pointers.
+/// All faults, in no order.
 pub(super) fn collect<'a>(
     errors: impl Iterator<Item = ValidationError<'a>>,
     at: &str,
@@ -19,7 +19,7 @@ pub(super) fn collect<'a>(
     for error in errors {
         translate(&error, at, &mut found);
     }
-    tidy(found)
+    found
 }
 
 /// Sorted, each once, and no more than a reader takes in.

@@ -276,7 +276,7 @@ fn all_faults_of_a_schema_come_at_once() {
 
 fn shop() -> ProfileSchema {
     schema(json!({
-        "nick": { "type": "string", "x-portcullis": { "unique": true, "claim": "nick" } },
+        "nick": { "type": "string", "maxLength": 9, "x-portcullis": { "unique": true, "claim": "nick" } },
         "plan": { "enum": ["free", "paid"], "default": "free", "x-portcullis": { "write": "admin" } },
         "note": { "type": "string", "x-portcullis": { "write": "admin", "read": "admin" } },
     }))
@@ -326,6 +326,65 @@ fn a_patch_counts_by_its_result() {
         let found = patched(patch).unwrap_err();
         assert_eq!((found[0].pointer.as_str(), found[0].code), ("/profile", FieldCode::WrongType));
     }
+}
+
+/// A schema that became stricter than the profiles that are stored.
+fn stricter() -> ProfileSchema {
+    let whole = json!({
+        "type": "object", "additionalProperties": false, "required": ["nick"],
+        "properties": {
+            "nick": { "type": "string", "maxLength": 3 },
+            "bio": { "type": "string", "maxLength": 3 },
+            "address": { "type": "object", "required": ["city"],
+                         "properties": { "zip": { "maxLength": 3 } } },
+            "country": { "enum": ["DE", "FR"] },
+        },
+        "dependentRequired": { "country": ["address"] },
+    });
+    ProfileSchema::from_json(&whole.to_string()).unwrap()
+}
+
+#[test]
+fn a_patch_answers_for_what_it_names_and_for_what_it_breaks() {
+    let stored = json!({ "bio": "long", "address": { "zip": "12345" }, "gone": 1 });
+    let patched = |patch: Value| {
+        let result = stricter().patched(&stored, &patch, Writer::User, "/profile");
+        let shown = |f: &FieldFault| format!("{} {}", f.pointer, f.code.as_str());
+        result.map_err(|found| found.iter().map(shown).collect::<Vec<_>>())
+    };
+    // `nick` is missing, `bio` too long, `address` without a city, `gone` declared no more: none of it by these.
+    let fine = json!({ "bio": "long", "address": { "zip": "12345" }, "gone": 1, "country": "DE" });
+    assert_eq!(patched(json!({ "country": "DE" })), Ok(fine));
+    assert_eq!(patched(json!({})), Ok(stored.clone()));
+    assert!(patched(json!({ "bio": "abc" })).is_ok(), "one fault mended, the others stay");
+    assert!(patched(json!({ "bio": null, "nick": "ann" })).is_ok());
+    // What it names counts whole.
+    assert_eq!(patched(json!({ "bio": "longer" })), Err(vec!["/profile/bio too_long".to_owned()]));
+    assert_eq!(patched(json!({ "bio": "long" })), Err(vec!["/profile/bio too_long".to_owned()]));
+    assert_eq!(patched(json!({ "nick": null })), Err(vec!["/profile/nick required".to_owned()]));
+    let half = patched(json!({ "address": { "zip": "1" } }));
+    assert_eq!(half, Err(vec!["/profile/address/city required".to_owned()]));
+    assert!(patched(json!({ "address": { "zip": "1", "city": "x" } })).is_ok());
+    // What it breaks elsewhere counts too.
+    let broken = patched(json!({ "address": null, "country": "FR" }));
+    assert_eq!(broken, Err(vec!["/profile/address required".to_owned()]));
+    // AUZ-02: not even the removal of what nobody declares.
+    assert_eq!(
+        patched(json!({ "gone": null })),
+        Err(vec!["/profile/gone unknown_member".to_owned()])
+    );
+}
+
+#[test]
+fn an_operator_clears_away_what_an_earlier_schema_declared() {
+    let (stored, whole) = (json!({ "nick": "ann", "gone": 1 }), json!({ "nick": "ann" }));
+    let by = |by, patch: Value| stricter().patched(&stored, &patch, by, "/profile");
+    assert_eq!(by(Writer::Admin, json!({ "gone": null })), Ok(whole));
+    for patch in [json!({ "gone": 2 }), json!({ "never": null })] {
+        let found = by(Writer::Admin, patch).unwrap_err();
+        assert_eq!((found.len(), found[0].code), (1, FieldCode::UnknownMember));
+    }
+    assert!(by(Writer::User, json!({ "gone": null })).is_err());
 }
 
 #[test]

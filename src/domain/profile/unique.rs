@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
 use super::ProfileSchema;
+use super::build::SchemaError;
+use super::rules::FieldRule;
 use crate::domain::json;
 
 impl ProfileSchema {
@@ -30,6 +32,20 @@ impl ProfileSchema {
             Some((json::join("/profile", name), canonical(profile.get(name)?)?))
         });
         values.collect()
+    }
+}
+
+/// LIMIT: an index row of PostgreSQL holds 2704 bytes, beside the name of the field also its value.
+const NAME_BYTES_MAX: usize = 200;
+
+/// Refuses a `unique` field whose name is too long to be part of a key.
+pub(super) fn check(rules: &[(String, FieldRule)], errors: &mut Vec<SchemaError>) {
+    for (name, rule) in rules {
+        if rule.unique && name.len() > NAME_BYTES_MAX {
+            let at = json::join(&json::join("/properties", name), "x-portcullis");
+            let detail = "is not possible for a member whose name has more than 200 bytes";
+            errors.push(SchemaError::new(json::join(&at, "unique"), detail));
+        }
     }
 }
 

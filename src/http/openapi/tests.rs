@@ -121,3 +121,18 @@ fn an_installation_serves_its_own_address_and_profile() {
     assert_eq!(value["components"]["schemas"]["Profile"], own);
     assert!(!to_pretty_json(&document, &own).unwrap().contains("id.example.org"));
 }
+
+#[test]
+fn references_inside_the_profile_schema_are_found_in_the_document() {
+    let own = json!({"type": "object", "additionalProperties": false,
+        "properties": {"home": {"$ref": "#/$defs/place"}, "work": {"$ref": "#/$defs/place"}},
+        "$defs": {"place": {"type": "string", "maxLength": 3}}});
+    let text = served(&document(Api::openapi(), &rows()), "https://id.example.org", &own).unwrap();
+    let mut schema: Value = serde_json::from_str(&text).unwrap();
+    schema["$ref"] = json!("#/components/schemas/Thing");
+    let shape = Shape::compile(&schema).unwrap();
+    let thing = |home: Value| json!({"name": "x", "profile": {"home": home}});
+    assert_eq!(shape.faults(&thing("abc".into())), []);
+    assert_ne!(shape.faults(&thing("abcd".into())), []);
+    assert_ne!(shape.faults(&thing(7.into())), []);
+}

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{PASSWORD, Tokens, refresh, register};
 use crate::support::database::TestDatabase;
 use crate::support::process::{Client, Companion, Service, free_address};
+use crate::support::schemas::SchemaFile;
 
 const ANN: &str = "ann@example.org";
 
@@ -69,7 +70,11 @@ fn built_example() -> PathBuf {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_takes_a_token_until_it_has_expired() {
     let database = TestDatabase::sqlite().await;
-    let service = Service::on(&database).with("TOKEN__ACCESS_LIFETIME", "2s").started().await;
+    let plan =
+        json!({ "enum": ["free", "paid"], "default": "free", "x-portcullis": { "claim": "plan" } });
+    let schema = SchemaFile::of(json!({ "plan": plan }));
+    let service = Service::on(&database).with("TOKEN__ACCESS_LIFETIME", "2s");
+    let service = service.with("PROFILE__SCHEMA", &schema.text()).started().await;
     let orders = Orders::beside(&service).await;
     let tokens = register(&service, ANN).await;
     let issued = Instant::now();
@@ -78,6 +83,7 @@ async fn orders_takes_a_token_until_it_has_expired() {
     assert_eq!(orders.status(Some("garbage")).await, 401);
     let answer = orders.client.get("/orders", Some(&tokens.access)).await.unwrap();
     assert_eq!((answer.status, answer.body["orders"][0]["id"].as_i64()), (200, Some(1001)));
+    assert_eq!(answer.body["plan"], "free", "a claim that the operator declared");
     let me = Tokens::of(&refresh(&service.client(), &tokens.refresh).await.unwrap());
     let me = service.client().get("/v1/me", Some(&me.access)).await.unwrap();
     assert_eq!(answer.text("sub"), me.text("id"));

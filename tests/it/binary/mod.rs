@@ -3,6 +3,7 @@
 //!
 //! Each service has a folder, ports and a database of its own; what is looked at behind its back is looked at in SQL.
 
+mod audit;
 mod failed_starts;
 mod foreign;
 mod hang_ups;

@@ -34,7 +34,11 @@ async fn profile(app: &TestApp, tokens: &Tokens) -> Map<String, Value> {
 }
 
 /// The pointers of the values that could not be had.
-async fn try_patch(app: &App, who: &SignedIn, profile: Value) -> Result<User, Vec<String>> {
+pub(super) async fn try_patch(
+    app: &App,
+    who: &SignedIn,
+    profile: Value,
+) -> Result<User, Vec<String>> {
     let change = Patch { username: None, profile: Some(object(profile)) };
     match patch(app, who, change, Expected::Any, Origin::default()).await {
         Ok(user) => Ok(user),

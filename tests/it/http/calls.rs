@@ -19,7 +19,7 @@ pub(super) struct Call {
     pub(super) nullable: &'static [&'static str],
 }
 
-pub(super) fn calls() -> [Call; 6] {
+pub(super) fn calls() -> [Call; 14] {
     let post = |path, body, required| Call { method: "POST", path, body, required, nullable: &[] };
     let email = "new@example.org";
     let wide = json!({
@@ -32,6 +32,26 @@ pub(super) fn calls() -> [Call; 6] {
         post("/v1/signup", wide, &["email", "password"]),
         post("/v1/email/verify", json!({ "token": "x", "password": "x" }), &["token", "password"]),
         post("/v1/email/resend", json!({ "email": email }), &["email"]),
+        post("/v1/password/forgot", json!({ "email": email }), &["email"]),
+        post(
+            "/v1/password/reset",
+            json!({ "token": "x", "password": PASSWORD }),
+            &["token", "password"],
+        ),
+        post(
+            "/v1/email/change/confirm",
+            json!({ "token": "x", "password": "x" }),
+            &["token", "password"],
+        ),
+        post("/v1/email/change/cancel", json!({ "token": "x" }), &["token"]),
+        post(
+            "/v1/me/password",
+            json!({ "current_password": "x", "new_password": PASSWORD }),
+            &["current_password", "new_password"],
+        ),
+        post("/v1/me/email", json!({ "email": email, "password": "x" }), &["email", "password"]),
+        post("/v1/me/reauthenticate", json!({ "password": "x" }), &["password"]),
+        post("/v1/me/delete", json!({ "password": "x" }), &["password"]),
         post("/v1/login", login, &["identifier", "password"]),
         post("/v1/token/refresh", json!({ "refresh_token": "x" }), &["refresh_token"]),
         Call {

@@ -44,6 +44,22 @@ on_every_backend! {
         assert_eq!(me.outcome(), (401, "access_token_invalid"));
     }
 
+    async fn eml_04_a_token_whose_mailbox_somebody_proved_meanwhile_is_over(db: TestDatabase) {
+        let served = Served::start(db).await;
+        let ann = Person::new("ann@example.org");
+        served.app.sign_up(&ann).await.unwrap();
+        let token = served.app.tokens_mailed_to("ann@example.org").await.pop().unwrap();
+        served.app.database.execute("UPDATE users SET email_verified_at = created_at").await;
+        let verify = async |password: &str| {
+            let body = json!({ "token": token, "password": password });
+            served.anyone().post("/v1/email/verify", body).await
+        };
+        assert_eq!(verify(PASSWORD).await.outcome(), (422, "token_invalid"));
+        assert_eq!(verify("another-Kiesel-58-laterne").await.outcome(), (401, "invalid_credentials"));
+        served.app.database.execute("UPDATE users SET suspended_at = created_at").await;
+        assert_eq!(verify(PASSWORD).await.outcome(), (401, "invalid_credentials"));
+    }
+
     async fn eml_06_the_newest_signup_voids_the_token_before(db: TestDatabase) {
         let served = Served::start(db).await;
         let ann = Person::new("ann@example.org");

@@ -9,24 +9,30 @@ use crate::support::app::Person;
 use crate::support::serve::Served;
 
 mod bodies;
+mod breached;
 mod calls;
 mod claims;
 mod document;
 mod enumeration;
+mod export;
 mod failing;
 mod forged;
 mod framing;
 mod idempotency;
+mod leaving;
 mod logout;
 mod mailed_tokens;
 mod main_flow;
 mod me;
 mod members;
 mod metadata;
+mod own_events;
+mod profile;
 mod races;
 mod requests;
 mod sessions;
 mod signup_modes;
+mod unique;
 
 /// The moment at which the clock of the tests stands, as answers write it.
 const NOW_TEXT: &str = "2026-11-18T11:06:40.123457Z";

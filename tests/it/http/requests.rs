@@ -152,6 +152,9 @@ async fn auz_01_every_secured_operation_is_401_without_a_token() {
             "GET /v1/me/sessions",
             "DELETE /v1/me/sessions",
             "DELETE /v1/me/sessions/{id}",
+            "POST /v1/me/delete",
+            "GET /v1/me/events",
+            "GET /v1/me/export",
         ]
     );
     assert_eq!(

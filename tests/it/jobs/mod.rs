@@ -1,5 +1,7 @@
 //! From a change to its mail, over both databases: what the worker makes of the rows, and what is left in them.
 
+mod sweep;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -102,6 +102,34 @@ on_every_backend! {
         assert_eq!(db.count("SELECT COUNT(*) FROM unique_values").await, 1);
     }
 
+    async fn what_is_held_is_listed_and_freed_by_field(db: TestDatabase) {
+        let store = db.store().await;
+        for n in 1..=4 {
+            insert_user(&store, &verified_user(n)).await;
+        }
+        for (field, value, user) in [
+            ("/profile/b", "x", 2), ("/profile/a", "x", 2), ("/profile/b", "y", 1), ("/profile/b", "z", 3), (USERNAME, "zoë", 4),
+        ] {
+            assert!(claim(&store, field, value, user).await);
+        }
+        let mut reader = store.read().await.unwrap();
+        let range = (UserId(uuid(2)), UserId(uuid(3)));
+        let held = unique_values::list_held_by(&mut reader, range).await.unwrap();
+        let held: Vec<_> = held.into_iter().map(|row| (row.user_id, row.field, row.value_canonical)).collect();
+        let row = |user, field: &str, value: &str| (UserId(uuid(user)), field.to_owned(), value.to_owned());
+        assert_eq!(held, [row(2, "/profile/a", "x"), row(2, "/profile/b", "x"), row(3, "/profile/b", "z")]);
+        let mut fields = vec![String::new()];
+        while let Some(next) = unique_values::find_next_field(&mut reader, fields.last().unwrap()).await.unwrap() {
+            fields.push(next);
+        }
+        assert_eq!(fields, ["", "/profile/a", "/profile/b", USERNAME]);
+        let some = || {
+            store.write((), |tx, ()| Box::pin(unique_values::release_some(tx, "/profile/b", 2)))
+        };
+        assert_eq!((some().await.unwrap(), some().await.unwrap(), some().await.unwrap()), (2, 1, 0));
+        assert_eq!(db.count("SELECT COUNT(*) FROM unique_values").await, 2);
+    }
+
     async fn a_role_is_granted_once(db: TestDatabase) {
         let store = db.store().await;
         insert_user(&store, &verified_user(1)).await;

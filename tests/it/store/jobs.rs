@@ -16,11 +16,13 @@ async fn enqueue(store: &Store, job: NewJob) -> bool {
     store.write(job, |tx, job| Box::pin(jobs::enqueue(tx, job))).await.unwrap()
 }
 
+const KINDS: &[&str] = &["mail", "resend_verification"];
+
 /// Claims for `owner` at `now`, for ten seconds; in the order of the ids.
 async fn claim(store: &Store, owner: Uuid, now: Timestamp, limit: i64) -> Vec<ClaimedJob> {
     let lease = Lease { owner, until: now.plus(std::time::Duration::from_secs(10)) };
     let claimed = store.write((now, lease, limit), |tx, (now, lease, limit)| {
-        Box::pin(jobs::claim(tx, *now, *lease, *limit))
+        Box::pin(jobs::claim(tx, *now, *lease, KINDS, *limit))
     });
     let mut claimed = claimed.await.unwrap();
     claimed.sort_by_key(|job| job.id);
@@ -110,6 +112,38 @@ on_every_backend! {
         assert!(!finish(&store, held(1, OTHER, 2), Outcome::Done, None).await);
         assert!(finish(&store, held(1, OTHER, 3), Outcome::Done, None).await);
         assert!(!finish(&store, held(1, OTHER, 3), Outcome::GivenUp, None).await, "it ended");
+    }
+
+    async fn rel_14_a_lease_is_renewed_by_its_holder_alone(db: TestDatabase) {
+        let store = db.store().await;
+        assert!(enqueue(&store, job(1, NOW)).await);
+        let renew = async |held: Held, until: Timestamp| {
+            let renewed = store.write((held, until), |tx, (held, until)| {
+                Box::pin(jobs::renew(tx, *held, *until))
+            });
+            renewed.await.unwrap()
+        };
+        assert!(!renew(held(1, OWNER, 1), after(99)).await, "nobody has it");
+        assert_eq!(ids(&claim(&store, OWNER, NOW, 9).await), [1]);
+        assert!(renew(held(1, OWNER, 1), after(30)).await);
+        for late in [held(1, OTHER, 1), held(1, OWNER, 2), held(2, OWNER, 1)] {
+            assert!(!renew(late, after(99)).await);
+        }
+        assert_eq!(ids(&claim(&store, OTHER, after(29), 9).await), [0; 0], "it was renewed");
+        assert_eq!(ids(&claim(&store, OTHER, after(30), 9).await), [1]);
+        assert!(!renew(held(1, OWNER, 1), after(99)).await, "lost");
+        assert!(finish(&store, held(1, OTHER, 2), Outcome::Done, None).await);
+        assert!(!renew(held(1, OTHER, 2), after(99)).await, "it ended");
+    }
+
+    async fn what_a_newer_binary_enqueued_is_left_to_it(db: TestDatabase) {
+        let store = db.store().await;
+        assert!(enqueue(&store, NewJob { kind: "teleport", ..job(1, NOW) }).await);
+        assert!(enqueue(&store, NewJob { kind: "resend_verification", ..job(2, NOW) }).await);
+        assert_eq!(ids(&claim(&store, OWNER, NOW, 9).await), [2]);
+        assert_eq!(ids(&claim(&store, OWNER, after(9), 9).await), [0; 0]);
+        db.execute("UPDATE jobs SET state = 'running', lease_until = due_at WHERE kind = 'teleport'").await;
+        assert_eq!(ids(&claim(&store, OWNER, after(9), 9).await), [0; 0], "nor when its worker died");
     }
 
     async fn a_job_that_ended_forgets_its_payload_and_never_runs_again(db: TestDatabase) {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use portcullis::flows::audit;
 use portcullis::store::migrate::{self, State};
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
@@ -200,7 +201,8 @@ async fn cfg_08_a_role_without_ddl_serves() {
     let role =
         "DO $$ BEGIN CREATE ROLE server LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
                 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO server;
-                REVOKE UPDATE, DELETE ON events FROM server";
+                REVOKE UPDATE, DELETE ON events, event_chain, event_chain_root FROM server;
+                REVOKE UPDATE ON event_details FROM server";
     db.execute(role).await;
     let url = server.url(name).replace("postgres://postgres@", "postgres://server@");
     let (ddl, never) = (db.url(), ("STORE__MIGRATE", "never"));
@@ -208,8 +210,12 @@ async fn cfg_08_a_role_without_ddl_serves() {
     let app = TestApp::start_with(db, &written).await;
     app.register(&Person::new("ann@example.org")).await;
     app.assert_invariants().await;
+    let verified = audit::verify(&app.app, None).await.unwrap();
+    assert_eq!((verified.wrong, verified.entries > 0), (0, true), "it closes the chain");
     let mut raw = Raw::Postgres(PgConnection::connect(&url).await.unwrap());
     assert!(raw.execute("CREATE TABLE mine (id BIGINT)").await.is_err());
     assert!(raw.execute("DELETE FROM events").await.is_err());
+    assert!(raw.execute("DELETE FROM event_chain").await.is_err());
+    assert!(raw.execute("UPDATE event_chain_root SET seq = 9").await.is_err());
     assert!(raw.execute("ALTER TABLE events DISABLE TRIGGER ALL").await.is_err());
 }

@@ -1,5 +1,6 @@
 //! The store, each test on both databases: every statement, every function, the handles, the migrations.
 
+mod chain;
 mod conflicts;
 mod credentials;
 mod handles;

@@ -9,6 +9,7 @@ use sqlx::{Executor, SqlSafeStr};
 /// The files of `src/store` with statements, and their lists.
 const FILES: &[(&str, &[(&str, Sql)])] = &[
     ("credentials.rs", store::credentials::ALL),
+    ("email_changes.rs", store::email_changes::ALL),
     ("event_chain.rs", store::event_chain::ALL),
     ("events.rs", store::events::ALL),
     ("idempotency_keys.rs", store::idempotency_keys::ALL),

@@ -24,6 +24,7 @@ fn verification(n: u8) -> NewOneTimeToken {
         bound_to: format!("user{n}@example.org"),
         created_at: NOW,
         expires_at: after(100),
+        credential_set_at: None,
     }
 }
 
@@ -70,6 +71,19 @@ async fn insert(store: &Store, n: u8, generation: i64) -> bool {
         expires_at: after(50),
     };
     store.write(token, |tx, token| Box::pin(refresh_tokens::insert(tx, token))).await.is_ok()
+}
+
+async fn insert_next(store: &Store, n: u8, generation: i64) -> bool {
+    let token = NewRefreshToken {
+        digest: digest(n),
+        session_id: SESSION,
+        generation,
+        created_at: after(10),
+        expires_at: after(5000),
+    };
+    let inserted =
+        store.write(token, |tx, token| Box::pin(refresh_tokens::insert_next(tx, token))).await;
+    inserted.unwrap()
 }
 
 on_every_backend! {
@@ -207,6 +221,28 @@ on_every_backend! {
         assert_eq!(of, Some(SESSION));
         let none = refresh_tokens::find_session(&mut reader, &TokenDigest(vec![0; 32])).await;
         assert_eq!(none.unwrap(), None);
+    }
+
+    async fn ses_06_the_next_token_moves_the_end_of_its_session_and_not_after_it_ended(db: TestDatabase) {
+        let store = db.store().await;
+        insert_user(&store, &verified_user(1)).await;
+        open(&store, &session(10, ANN, NOW), 1).await;
+        let first = present(&store, 1).await.unwrap();
+        assert!(spend(&store, 1, &first, b"sealed 2").await);
+        assert!(insert_next(&store, 2, 1).await);
+        let second = present(&store, 2).await.unwrap();
+        assert_eq!((second.generation, second.token_expires_at), (1, after(5000)));
+        assert_eq!((second.session_expires_at, second.absolute_expires_at), (after(5000), after(86_400)));
+        let mut raw = db.raw().await;
+        assert_eq!(raw.count("SELECT COUNT(*) FROM sessions WHERE last_used_at > created_at").await, 1);
+
+        assert!(spend(&store, 2, &second, b"sealed 3").await);
+        let end = store.write((), |tx, ()| {
+            Box::pin(sessions::end(tx, SESSION, after(20), EndReason::Logout))
+        });
+        assert_eq!(end.await.unwrap(), Some(ANN));
+        assert!(!insert_next(&store, 3, 2).await, "what ended does not live again");
+        assert!(present(&store, 3).await.is_none());
     }
 
     async fn ses_04_only_the_parent_of_the_live_token_keeps_its_successor(db: TestDatabase) {

@@ -53,6 +53,7 @@ async fn one_time_token(store: &Store, n: u8, user: UserId, purpose: Purpose) {
         bound_to: "user1@example.org".into(),
         created_at: after(n.into()),
         expires_at: after(1000),
+        credential_set_at: None,
     };
     let replace = store.write(token, |tx, token| Box::pin(one_time_tokens::replace(tx, token)));
     replace.await.unwrap();

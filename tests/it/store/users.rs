@@ -118,6 +118,26 @@ on_every_backend! {
         assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1]);
     }
 
+    async fn profiles_are_listed_in_the_order_of_ids_without_tombstones(db: TestDatabase) {
+        let store = db.store().await;
+        for n in [5, 1, 3, 2, 4] {
+            let user = if n % 2 == 0 { pending_user(n) } else { verified_user(n) };
+            assert!(insert(&store, user).await);
+        }
+        db.execute("UPDATE users SET erased_at = created_at WHERE email_canonical = 'user3@example.org'").await;
+        let mut reader = store.read_stale().await.unwrap();
+        let (mut after, mut seen) = (UserId(uuid(0)), Vec::new());
+        loop {
+            let page = users::list_profiles(&mut reader, after, 3).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            seen.extend(page.into_iter().map(|row| (row.id.0.as_u128(), row.email_verified_at, row.profile)));
+        }
+        let profile = pending_user(1).profile;
+        let expected = [(1, Some(NOW)), (2, None), (4, None), (5, Some(NOW))];
+        assert_eq!(seen, expected.map(|(n, at)| (n, at, profile.clone())));
+    }
+
     async fn only_a_pending_signup_is_replaced(db: TestDatabase) {
         let store = db.store().await;
         insert_user(&store, &pending_user(1)).await;

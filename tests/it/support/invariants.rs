@@ -238,6 +238,25 @@ const RULES: &[Rule] = &[
         ),
     ),
     (
+        "LOG-11: an event has its place in the chain, or waits for it",
+        Query::Both(
+            "SELECT COUNT(*) FROM events
+             WHERE EXISTS (SELECT 1 FROM event_chain WHERE event_chain.event_id = events.id)
+                 = EXISTS (SELECT 1 FROM events_unchained WHERE events_unchained.event_id = events.id)",
+        ),
+    ),
+    (
+        "LOG-11: each entry of the chain follows the one before it",
+        Query::Both(
+            "SELECT COUNT(*) FROM event_chain AS entry WHERE NOT EXISTS
+               (SELECT 1 FROM event_chain AS prior
+                WHERE prior.seq = entry.seq - 1 AND prior.hash = entry.prev_hash)
+               AND NOT EXISTS
+               (SELECT 1 FROM event_chain_root
+                WHERE event_chain_root.seq = entry.seq - 1 AND event_chain_root.hash = entry.prev_hash)",
+        ),
+    ),
+    (
         "a revoked or former key has the times of one",
         Query::Both(
             "SELECT COUNT(*) FROM signing_keys

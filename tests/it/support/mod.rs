@@ -16,6 +16,7 @@ pub(crate) mod rows;
 pub(crate) mod schemas;
 pub(crate) mod serve;
 pub(crate) mod smtp;
+pub(crate) mod stranger;
 
 /// Makes `name::sqlite` and `name::postgres` of one body that is handed a migrated [`database::TestDatabase`].
 ///

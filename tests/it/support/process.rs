@@ -81,6 +81,12 @@ impl Service {
         self.variables.push((name, value.to_owned()));
     }
 
+    /// Sets a variable that is not of the configuration.
+    pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// What clients call it by.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -1,0 +1,61 @@
+//! The table `email_changes`: at most one wish a user for another address, until it is confirmed or cancelled.
+
+use super::Writer;
+use super::sql::{Sql, execute, optional, statements};
+use crate::Fault;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::time::Timestamp;
+
+statements! {
+    SET = Sql::both(
+        "INSERT INTO email_changes (user_id, email, email_canonical, session_id, requested_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (user_id) DO UPDATE
+         SET email = excluded.email, email_canonical = excluded.email_canonical,
+             session_id = excluded.session_id, requested_at = excluded.requested_at,
+             expires_at = excluded.expires_at",
+    );
+    TAKE = Sql::both(
+        "DELETE FROM email_changes WHERE user_id = $1 AND expires_at > $2
+         RETURNING email, email_canonical, session_id, requested_at, expires_at",
+    );
+}
+
+/// A wish for another address.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct EmailChange {
+    /// The address as typed.
+    pub email: String,
+    /// The address in the form that is compared.
+    pub email_canonical: String,
+    /// The session that asked; it outlives the change.
+    pub session_id: SessionId,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// When the wish ends by itself.
+    pub expires_at: Timestamp,
+}
+
+/// Makes this the one wish of `user`.
+pub async fn set(tx: &mut Writer, user: UserId, wish: &EmailChange) -> Result<(), Fault> {
+    execute!(
+        tx,
+        SET,
+        user,
+        &wish.email,
+        &wish.email_canonical,
+        wish.session_id,
+        wish.requested_at,
+        wish.expires_at,
+    )
+    .map(|_rows| ())
+}
+
+/// Takes the wish of `user` away, if there is one that has not ended: whoever gets it decides what becomes of it.
+pub async fn take(
+    tx: &mut Writer,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Option<EmailChange>, Fault> {
+    optional!(tx, TAKE, user, now)
+}
