@@ -122,6 +122,30 @@ impl Letter {
     }
 }
 
+impl Letter {
+    /// Whether it still goes out once the account is deleted.
+    ///
+    /// What has happened does: who takes an account over and deletes it must not silence its notices (EML-11). What asks
+    /// for something that a deleted account cannot do, or is no longer true, does not.
+    pub fn is_for_deleted(&self) -> bool {
+        match self {
+            Self::AddressHeld
+            | Self::AccountDeleted { .. }
+            | Self::EmailChanged
+            | Self::PasswordChanged
+            | Self::PasswordSet
+            | Self::NewDevice { .. } => true,
+            Self::Verify { .. }
+            | Self::AlreadyRegistered
+            | Self::Reset { .. }
+            | Self::EmailChange { .. }
+            | Self::EmailChangeRequested { .. }
+            | Self::Invitation { .. }
+            | Self::AccountRestored => false,
+        }
+    }
+}
+
 impl Task {
     /// Every kind that this binary knows. It claims no others: a newer one may have enqueued them.
     pub const KINDS: &[&str] = &["mail", "resend_verification", "forgot_password"];

@@ -30,9 +30,9 @@ impl Catalogue {
         templates.set_recursion_limit(RECURSION_MAX);
         templates.add_filter("fill", |line: String| words::fill(&line));
         let mut catalogue = Self { templates, places: BTreeMap::new() };
-        for (name, Text { file, line, content: text }) in found {
+        for (name, Text { file, line, source }) in found {
             catalogue.places.insert(name.clone(), (file, line));
-            if let Err(error) = catalogue.templates.add_template_owned(name, text) {
+            if let Err(error) = catalogue.templates.add_template_owned(name, source) {
                 faults.push(catalogue.fault(&error));
             }
         }

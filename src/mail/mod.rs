@@ -175,6 +175,11 @@ impl Mailer {
         Ok(Self { way, from: message::sender(&settings.from)?, host: host.to_owned(), letters })
     }
 
+    /// Whether mails leave this host, or could.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.way, Way::Smtp(_))
+    }
+
     /// Hands one mail over. Safe to repeat: the same message under the same id.
     pub async fn send(
         &self,

@@ -50,7 +50,7 @@ pub(super) struct Text {
     /// The line of its first character.
     pub(super) line: usize,
     /// What it says.
-    pub(super) content: String,
+    pub(super) source: String,
 }
 
 /// Everything that was read, and what is wrong with it.
@@ -111,7 +111,7 @@ impl Texts {
     /// Takes one file: a layout whole, a language value by value.
     fn take(&mut self, file: &str, name: &str, text: &str) {
         let Some(language) = name.strip_suffix(".toml") else {
-            let text = Text { file: file.to_owned(), line: 1, content: text.to_owned() };
+            let text = Text { file: file.to_owned(), line: 1, source: text.to_owned() };
             self.found.insert(name.to_owned(), text);
             return;
         };
@@ -143,7 +143,7 @@ impl Texts {
             } else if let DeValue::String(text) = value.get_ref() {
                 let line = line + usize::from(file.begins_below(value.span().start));
                 let text =
-                    Text { file: file.file.to_owned(), line, content: text.clone().into_owned() };
+                    Text { file: file.file.to_owned(), line, source: text.clone().into_owned() };
                 self.found.insert(name(file.language), text);
             } else {
                 self.fault(file.file, Some(line), "expected a text in quotes");
@@ -161,12 +161,12 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn line_of(&self, at: usize) -> usize {
-        self.content.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+        self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
     }
 
     /// Whether the text that is quoted at `at` begins in the next line: TOML drops a break after three quotes.
     fn begins_below(&self, at: usize) -> bool {
-        let quoted = self.content.get(at..).unwrap_or_default();
+        let quoted = self.text.get(at..).unwrap_or_default();
         ["'''\n", "'''\r\n", "\"\"\"\n", "\"\"\"\r\n"].iter().any(|open| quoted.starts_with(open))
     }
 }

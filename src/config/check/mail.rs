@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lettre::message::Mailbox;
 
-use crate::config::reader::Reader;
+use crate::config::reader::{Reader, Reported};
 use crate::config::sections::{Mail, MailTransport, Smtp};
 use crate::config::values;
 
@@ -41,7 +41,7 @@ pub(super) fn mail(reader: &mut Reader, data_dir: Option<&Path>) -> Option<Mail>
         }
         named => PathBuf::from(named),
     };
-    let transport = match (transport?, smtp?) {
+    let transport = match (transport?, smtp.ok()?) {
         (Word::Smtp, Some(smtp)) => MailTransport::Smtp(smtp),
         (Word::Smtp, None) => {
             return reader.fault("mail.url", format!("is needed with mail.transport smtp; {URL}"));
@@ -52,37 +52,43 @@ pub(super) fn mail(reader: &mut Reader, data_dir: Option<&Path>) -> Option<Mail>
     Some(Mail { transport, dir, from: from?, templates: templates? })
 }
 
-/// The mail server, or `None` where no URL is set.
-#[expect(clippy::option_option, reason = "whether it could be read, and whether there is one")]
-fn smtp(reader: &mut Reader) -> Option<Option<Smtp>> {
+/// The mail server, or nothing where no URL is set.
+fn smtp(reader: &mut Reader) -> Result<Option<Smtp>, Reported> {
     let url = reader.text("mail.url");
     let password = reader.secret("mail.password");
     let ca_file = reader.text("mail.ca_file");
-    let (url, password, ca_file) = (url?, password.ok()?, ca_file?);
+    let (url, ca_file) = url.zip(ca_file).ok_or(Reported)?;
+    let password = password?;
     let is_file = |path: &str| std::fs::metadata(path).is_ok_and(|it| it.is_file());
     if !ca_file.is_empty() && !is_file(&ca_file) {
-        return reader.fault("mail.ca_file", "expected a file that can be read");
+        return fault(reader, "mail.ca_file", "expected a file that can be read");
     }
     if url.is_empty() {
-        return Some(None);
+        return Ok(None);
     }
     // SECURITY: CFG-04. `config show` prints the URL.
     if values::has_password(&url) {
-        return reader
-            .fault("mail.url", "a password belongs into mail.password or mail.password_file");
+        let expected = "a password belongs into mail.password or mail.password_file";
+        return fault(reader, "mail.url", expected);
     }
     let Some(server) = values::smtp_url(&url) else {
-        return reader.fault("mail.url", URL);
+        return fault(reader, "mail.url", URL);
     };
     let login = match (server.user, password) {
         (Some(user), Some(password)) => Some((user, password)),
         (None, None) => None,
-        (Some(_), None) => return reader.fault("mail.password", "is needed: mail.url has a user"),
+        (Some(_), None) => {
+            return fault(reader, "mail.password", "is needed: mail.url has a user");
+        }
         (None, Some(_)) => {
             let expected = "is needed to log in with mail.password: smtps://USER@HOST";
-            return reader.fault("mail.url", expected);
+            return fault(reader, "mail.url", expected);
         }
     };
     let ca_file = (!ca_file.is_empty()).then(|| PathBuf::from(ca_file));
-    Some(Some(Smtp { host: server.host, port: server.port, tls: server.tls, login, ca_file }))
+    Ok(Some(Smtp { host: server.host, port: server.port, tls: server.tls, login, ca_file }))
+}
+
+fn fault<T>(reader: &mut Reader, key: &str, expected: &str) -> Result<T, Reported> {
+    reader.fault(key, expected).ok_or(Reported)
 }

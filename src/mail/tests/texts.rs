@@ -238,13 +238,13 @@ fn eml_15_what_is_inert_holds_nothing_that_a_mail_program_makes_a_link_of() {
 
 #[test]
 fn long_lines_are_broken_at_blanks_only() {
-    let link = format!("https://example.org/{}", "x".repeat(200));
-    assert_eq!(words::fill(&link), link);
-    let text = format!("{} {link} {}", "a b".repeat(30), "c".repeat(72));
-    for part in words::fill(&text).lines() {
-        assert!(part.len() <= 72 || part == link, "{part}");
+    let url = format!("https://example.org/{}", "x".repeat(200));
+    assert_eq!(words::fill(&url), url);
+    let line = format!("{} {url} {}", "a b".repeat(30), "c".repeat(72));
+    for part in words::fill(&line).lines() {
+        assert!(part.len() <= 72 || part == url, "{part}");
     }
-    assert_eq!(words::fill(&text).replace('\n', " "), text);
+    assert_eq!(words::fill(&line).replace('\n', " "), line);
     assert_eq!(words::fill(""), "");
 }
 
