@@ -1,5 +1,6 @@
-//! Another address, in three steps: asked for with the password, confirmed at the new mailbox with token and
-//! password, and until then cancelled from the old one (EML-12). The old address works until the confirmation.
+//! Another address: asked for with the password, confirmed at the new mailbox, cancelled from the old one (EML-12).
+//!
+//! The confirmation needs token and password. The old address works until then.
 
 mod confirm;
 
@@ -82,7 +83,7 @@ pub async fn request(
         requested_at: stamp.now,
         expires_at: stamp.now.plus(lifetime),
     };
-    let change = Wish {
+    let change = Asking {
         confirm: app.random.token(TokenKind::EmailChange),
         cancel: app.random.token(TokenKind::EmailChangeCancel),
         stamp,
@@ -93,7 +94,7 @@ pub async fn request(
     app.store.write(change, |tx, change| Box::pin(take_down(tx, change))).await
 }
 
-struct Wish {
+struct Asking {
     stamp: Stamp,
     proven: Proven,
     wish: EmailChange,
@@ -102,7 +103,7 @@ struct Wish {
     cancel: TokenSecret,
 }
 
-impl Wish {
+impl Asking {
     fn token(&self, secret: &TokenSecret, purpose: Purpose, bound_to: &str) -> NewOneTimeToken {
         NewOneTimeToken {
             digest: random::digest(secret),
@@ -116,7 +117,7 @@ impl Wish {
     }
 }
 
-async fn take_down(tx: &mut Writer, change: &Wish) -> Result<(), RequestError> {
+async fn take_down(tx: &mut Writer, change: &Asking) -> Result<(), RequestError> {
     let stamp = &change.stamp;
     let found = change.proven.lock(tx, stamp.now).await?;
     let user = found.ok_or(RequestError::SignedOut)?.user;
@@ -133,7 +134,7 @@ async fn take_down(tx: &mut Writer, change: &Wish) -> Result<(), RequestError> {
 
 /// SECURITY: ENU-08. The wish and its token are there whether the address is free or not; of a taken one nobody is
 /// mailed the token, so that whoever asks sees no difference in what a later call does either.
-async fn mail_new(tx: &mut Writer, change: &Wish, user: &User) -> Result<(), Fault> {
+async fn mail_new(tx: &mut Writer, change: &Asking, user: &User) -> Result<(), Fault> {
     let address = &change.wish.email_canonical;
     let holder = users::find_by_email(tx, address).await?;
     // A pending signup reserves nothing: whoever proves the mailbox first has the address.
@@ -162,7 +163,7 @@ fn notice(holder: &User, letter: Letter) -> Mail {
     Mail { to: holder.email.clone(), user_id: holder.id, letter }
 }
 
-async fn mail_old(tx: &mut Writer, change: &Wish, user: &User) -> Result<(), Fault> {
+async fn mail_old(tx: &mut Writer, change: &Asking, user: &User) -> Result<(), Fault> {
     let token = change.cancel.expose().to_owned();
     let lifetime_s = change.lifetime.as_secs();
     let mail = notice(user, Letter::EmailChangeRequested { token, lifetime_s });
