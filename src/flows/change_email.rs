@@ -1,7 +1,6 @@
-//! Another address, in three steps (EML-12): asked for, confirmed, and until then cancelled.
+//! Another address: asked for with the password, confirmed at the new mailbox, cancelled from the old one (EML-12).
 //!
-//! It is asked for with the password and confirmed at the new mailbox with token and password; the old address
-//! works until then, and cancels.
+//! The confirmation needs token and password. The old address works until then.
 
 mod confirm;
 
@@ -84,27 +83,27 @@ pub async fn request(
         requested_at: stamp.now,
         expires_at: stamp.now.plus(lifetime),
     };
-    let change = Wish {
+    let change = Asking {
         confirm: app.random.token(TokenKind::EmailChange),
         cancel: app.random.token(TokenKind::EmailChangeCancel),
         stamp,
         proven,
-        change: wish,
+        wish,
         lifetime,
     };
     app.store.write(change, |tx, change| Box::pin(take_down(tx, change))).await
 }
 
-struct Wish {
+struct Asking {
     stamp: Stamp,
     proven: Proven,
-    change: EmailChange,
+    wish: EmailChange,
     lifetime: Duration,
     confirm: TokenSecret,
     cancel: TokenSecret,
 }
 
-impl Wish {
+impl Asking {
     fn token(&self, secret: &TokenSecret, purpose: Purpose, bound_to: &str) -> NewOneTimeToken {
         NewOneTimeToken {
             digest: random::digest(secret),
@@ -112,13 +111,13 @@ impl Wish {
             purpose,
             bound_to: bound_to.to_owned(),
             created_at: self.stamp.now,
-            expires_at: self.change.expires_at,
+            expires_at: self.wish.expires_at,
             credential_set_at: Some(self.proven.set_at),
         }
     }
 }
 
-async fn take_down(tx: &mut Writer, change: &Wish) -> Result<(), RequestError> {
+async fn take_down(tx: &mut Writer, change: &Asking) -> Result<(), RequestError> {
     let stamp = &change.stamp;
     let found = change.proven.lock(tx, stamp.now).await?;
     let user = found.ok_or(RequestError::SignedOut)?.user;
@@ -135,7 +134,7 @@ async fn take_down(tx: &mut Writer, change: &Wish) -> Result<(), RequestError> {
 
 /// SECURITY: ENU-08. The wish and its token are there whether the address is free or not; of a taken one nobody is
 /// mailed the token, so that whoever asks sees no difference in what a later call does either.
-async fn mail_new(tx: &mut Writer, change: &Wish, user: &User) -> Result<(), Fault> {
+async fn mail_new(tx: &mut Writer, change: &Asking, user: &User) -> Result<(), Fault> {
     let address = &change.wish.email_canonical;
     let holder = users::find_by_email(tx, address).await?;
     // A pending signup reserves nothing: whoever proves the mailbox first has the address.
@@ -164,7 +163,7 @@ fn notice(holder: &User, letter: Letter) -> Mail {
     Mail { to: holder.email.clone(), user_id: holder.id, letter }
 }
 
-async fn mail_old(tx: &mut Writer, change: &Wish, user: &User) -> Result<(), Fault> {
+async fn mail_old(tx: &mut Writer, change: &Asking, user: &User) -> Result<(), Fault> {
     let token = change.cancel.expose().to_owned();
     let lifetime_s = change.lifetime.as_secs();
     let mail = notice(user, Letter::EmailChangeRequested { token, lifetime_s });
