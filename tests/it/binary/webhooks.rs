@@ -195,8 +195,8 @@ on_every_backend! {
 
         let mut receivers = Vec::new();
         for n in 0..99 {
-            let habit = [Mode::Tarpit, Mode::status(500), Mode::Reset][n % 3].clone();
-            receivers.push(Receiver::start(habit).await);
+            let way = [Mode::Tarpit, Mode::status(500), Mode::Reset][n % 3].clone();
+            receivers.push(Receiver::start(way).await);
         }
         // In the middle, so that neither end of any order is good to it.
         receivers.insert(50, Receiver::start(Mode::good()).await);

@@ -105,9 +105,9 @@ on_every_backend! {
             assert!(seen.header("user-agent").starts_with("portcullis/"));
             assert!(!seen.body.contains("canary"), "WHK-09: {}", seen.body);
         }
-        let first = all.seen().into_iter().find(|seen| seen.kind() == "user.verified").unwrap();
+        let here = all.seen().into_iter().find(|seen| seen.kind() == "user.verified").unwrap();
         let there = &some.seen()[0];
-        assert_eq!((first.id(), &first.body), (there.id(), &there.body), "one id and one body for all");
+        assert_eq!((here.id(), &here.body), (there.id(), &there.body), "one id and one body for all");
         let known = "SELECT COUNT(*) FROM events JOIN webhook_messages ON webhook_messages.event_id = events.id
                      WHERE webhook_messages.type = events.action";
         assert_eq!(app.database.count(known).await, 4);
