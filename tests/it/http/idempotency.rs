@@ -133,7 +133,10 @@ on_every_backend! {
             "SELECT encode(request, 'hex') || encode(scope, 'hex') || key || encode(answer, 'hex')
              FROM idempotency_keys",
         )).await.join("").to_lowercase();
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| {
+            let pairs: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            pairs.concat()
+        };
         assert!(dump.len() > 1000);
         for secret in ["access_token", "refresh_token"] {
             let token = answer.body["tokens"][secret].as_str().unwrap();

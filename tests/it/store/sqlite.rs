@@ -143,10 +143,7 @@ async fn insert_and_spoil(tx: &mut Writer, n: &u128) -> Result<(), Fault> {
 
 /// Refuses, as a flow does, where the address is taken.
 async fn insert_or_refuse(tx: &mut Writer, n: &u128) -> Result<(), Fault> {
-    match users::insert(tx, &pending_user(*n)).await? {
-        true => Ok(()),
-        false => Err(Fault::internal("taken")),
-    }
+    if users::insert(tx, &pending_user(*n)).await? { Ok(()) } else { Err(Fault::internal("taken")) }
 }
 
 #[tokio::test]
