@@ -1,6 +1,7 @@
 //! Doors and rules: whoever may not have a token gets in nowhere, however a call proves who calls (SES-11, mistake 3).
 
 use portcullis::domain::job::Letter;
+use portcullis::flows::{change_email, change_password, reauthenticate};
 use serde_json::{Value, json};
 
 use super::{PASSWORD, register};
@@ -78,7 +79,6 @@ on_every_backend! {
         let app = &served.app.app;
         let password = || app.passwords.for_trying(PASSWORD).unwrap();
         let origin = portcullis::domain::session::Origin::default;
-        use portcullis::flows::{change_email, change_password, reauthenticate};
         let again = reauthenticate::reauthenticate(app, &signed_in, password(), origin()).await;
         assert!(matches!(again, Err(reauthenticate::ReauthenticateError::SignedOut)));
         let change = change_password::PasswordChange { current: password(), new: password(), origin: origin() };
