@@ -48,7 +48,7 @@ pub enum LifeError {
     /// The account has permissions that the actor lacks (AUZ-16).
     #[error("the account has permissions that you lack")]
     NotAllowed,
-    /// It would be done. The account as it would be; [`run`] turns it into a yes.
+    /// It would be done. The account as it would be.
     #[error("rehearsed")]
     Rehearsed(Box<User>),
     /// It could not be done.

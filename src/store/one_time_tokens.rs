@@ -125,10 +125,8 @@ pub async fn find_live(
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<Option<Holder>, Fault> {
-    if purpose == Purpose::EmailChange {
-        return optional!(db, FIND_LIVE_MOVE, digest, purpose.as_str(), now);
-    }
-    optional!(db, FIND_LIVE, digest, purpose.as_str(), now)
+    let sql = if purpose == Purpose::EmailChange { FIND_LIVE_MOVE } else { FIND_LIVE };
+    optional!(db, sql, digest, purpose.as_str(), now)
 }
 
 /// Spends a token; `false` if it is not live, not for this purpose, or its address or credential changed.
@@ -138,11 +136,8 @@ pub async fn spend(
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<bool, Fault> {
-    let rows = match purpose {
-        Purpose::EmailChange => execute!(tx, SPEND_MOVE, digest, purpose.as_str(), now)?,
-        _ => execute!(tx, SPEND, digest, purpose.as_str(), now)?,
-    };
-    Ok(rows == 1)
+    let sql = if purpose == Purpose::EmailChange { SPEND_MOVE } else { SPEND };
+    Ok(execute!(tx, sql, digest, purpose.as_str(), now)? == 1)
 }
 
 /// A one-time token that is to be made.

@@ -211,7 +211,7 @@ impl TestApp {
             templates: None,
         };
         let mailer = Arc::new(Mailer::new(&settings).unwrap());
-        jobs::run_due(&self.app, &mailer).await.unwrap();
+        Box::pin(jobs::run_due(&self.app, &mailer)).await.unwrap();
     }
 
     /// The tokens of the mails to this address whose letters are of this form, oldest first.
