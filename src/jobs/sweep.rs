@@ -7,7 +7,8 @@ use crate::Fault;
 use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    Writer, idempotency_keys, jobs, mail_allowances, one_time_tokens, refresh_tokens, sessions,
+    Writer, email_changes, idempotency_keys, jobs, mail_allowances, one_time_tokens,
+    refresh_tokens, sessions,
 };
 
 /// LIMIT: rows a batch: some milliseconds of the database's time.
@@ -49,6 +50,14 @@ pub async fn expired_calls(app: &App) -> Result<Batch, Fault> {
     let swept = app
         .store
         .write(app.clock.now(), |tx, now| Box::pin(idempotency_keys::sweep(tx, *now, ROWS)));
+    Ok(Batch::of(swept.await?, ROWS))
+}
+
+/// Removes wishes for another address that nobody confirmed in time.
+pub async fn ended_wishes(app: &App) -> Result<Batch, Fault> {
+    let swept = app
+        .store
+        .write(app.clock.now(), |tx, now| Box::pin(email_changes::delete_expired(tx, *now, ROWS)));
     Ok(Batch::of(swept.await?, ROWS))
 }
 

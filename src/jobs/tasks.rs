@@ -32,6 +32,7 @@ pub const ALL: &[Task] = &[
     every("sweep_one_time_tokens", 10 * MINUTE, |app| Box::pin(rows::expired_tokens(app))),
     every("sweep_idempotency_keys", 10 * MINUTE, |app| Box::pin(rows::expired_calls(app))),
     every("sweep_mail_allowances", 10 * MINUTE, |app| Box::pin(rows::unused_allowances(app))),
+    every("sweep_email_changes", 10 * MINUTE, |app| Box::pin(rows::ended_wishes(app))),
     every("sweep_sessions", 10 * MINUTE, |app| Box::pin(rows::dead_sessions(app))),
     every("sweep_webhooks", HOUR, |app| Box::pin(async { batch(webhooks::sweep(app).await) })),
 ];

@@ -19,6 +19,10 @@ statements! {
         "DELETE FROM email_changes WHERE user_id = $1 AND expires_at > $2
          RETURNING email, email_canonical, session_id, requested_at, expires_at",
     );
+    DELETE_EXPIRED = Sql::both(
+        "DELETE FROM email_changes WHERE expires_at <= $1 AND user_id IN
+             (SELECT user_id FROM email_changes WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+    );
 }
 
 /// A wish for another address.
@@ -58,4 +62,9 @@ pub async fn take(
     now: Timestamp,
 ) -> Result<Option<EmailChange>, Fault> {
     optional!(tx, TAKE, user, now)
+}
+
+/// Removes at most `limit` wishes that ended by themselves; how many there were.
+pub async fn delete_expired(tx: &mut Writer, now: Timestamp, limit: i64) -> Result<u64, Fault> {
+    execute!(tx, DELETE_EXPIRED, now, limit)
 }

@@ -59,6 +59,18 @@ on_every_backend! {
         assert_eq!(take(&store, NOW).await, None);
     }
 
+    async fn wishes_that_ended_leave(db: TestDatabase) {
+        let store = db.store().await;
+        insert_user(&store, &verified_user(1)).await;
+        set(&store, "first@example.org").await;
+        let sweep = |now: Timestamp| store.write(now, |tx, now| {
+            Box::pin(email_changes::delete_expired(tx, *now, 10))
+        });
+        assert_eq!(sweep(after(99)).await.unwrap(), 0);
+        assert_eq!(sweep(after(100)).await.unwrap(), 1);
+        assert_eq!(sweep(after(100)).await.unwrap(), 0);
+    }
+
     async fn eml_05_a_move_is_bound_to_the_wish_and_to_the_credential(db: TestDatabase) {
         let store = db.store().await;
         insert_user(&store, &verified_user(1)).await;
