@@ -40,7 +40,7 @@ pub struct Checked {
 
 /// Tells `each` of every account that would not fit `schema`, in the order of their ids.
 ///
-/// Of accounts that share a value of a `unique` field, the one that [`Winners`] names keeps it, and the others are told.
+/// Of accounts that share a value of a `unique` field, the one that `Winners` names keeps it, and the others are told.
 pub async fn check_profiles<E: From<Fault>>(
     app: &App,
     schema: &ProfileSchema,
