@@ -4,6 +4,7 @@
 
 mod audit;
 mod installation;
+mod invitations;
 mod keys;
 mod mail;
 mod profile;

@@ -1,6 +1,7 @@
 //! Mails on their way to a real mail server: what arrives, what is refused, and what is tried again.
 
 mod jobs;
+mod life;
 mod texts;
 mod transport;
 
