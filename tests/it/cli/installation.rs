@@ -54,7 +54,7 @@ fn cfg_13_another_master_key_is_a_fault_of_the_configuration() {
     let other = STANDARD
         .encode(std::array::from_fn::<u8, 32, _>(|at| u8::try_from(at * 97 % 251).unwrap()));
     let refused = house.run_in(&[("PORTCULLIS__MASTER_KEY", &other)], &["keys", "list"]).is(78);
-    assert!(refused.err.starts_with("master_key ("), "{refused:?}");
+    assert!(refused.err.starts_with("master_key: "), "{refused:?}");
     assert!(!refused.err.contains(&other), "{refused:?}");
 }
 
