@@ -108,9 +108,9 @@ impl Stage {
         let signup = json!({ "email": NEW, "password": FIRST });
         assert_eq!(self.post("/v1/signup", signup.clone()).await.status, 202);
         assert!(self.mail(NEW, "You already have an account").await.token().is_none());
-        let goodbye =
-            self.served.bearer(access).post("/v1/me/delete", json!({ "password": THIRD }));
-        assert_eq!(goodbye.await.status, 204);
+        let ann = self.served.bearer(access);
+        let gone = ann.post("/v1/me/delete", json!({ "password": THIRD })).await;
+        assert_eq!(gone.status, 204);
         assert!(self.mail(NEW, "Your account").await.subject().contains("was deleted"));
         self.served.app.advance(Duration::from_hours(1));
         assert_eq!(self.post("/v1/signup", signup).await.status, 202);
