@@ -21,6 +21,7 @@ mod emails;
 mod events;
 mod export;
 pub mod health;
+mod heads;
 mod idempotency;
 pub mod if_match;
 mod me;
