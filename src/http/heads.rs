@@ -73,14 +73,18 @@ impl Timed {
         &self.turn
     }
 
-    /// Ready when the client's turn has lasted too long; wakes the task of `context` then.
-    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(until) = self.turn.0.until.get() else { return Poll::Pending };
+    /// Fails when the client's turn has lasted too long; wakes the task of `context` then.
+    // SECURITY: HTTP-12. A byte of a head now and then holds no connection.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let Some(until) = self.turn.0.until.get() else { return Ok(()) };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
         if timer.deadline() != until {
             timer.as_mut().reset(until);
         }
-        timer.as_mut().poll(context)
+        match timer.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
     }
 }
 
@@ -90,10 +94,7 @@ impl AsyncRead for Timed {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // SECURITY: HTTP-12. A byte of a head now and then holds no connection.
-        if self.poll_over(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
+        self.check(context)?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(context, buffer);
         if buffer.filled().len() > before {
@@ -113,10 +114,8 @@ impl AsyncWrite for Timed {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // An answer ends with this and nothing is read after it: the next read tells that the time is over.
-        if self.poll_over(context).is_ready() {
-            context.waker().wake_by_ref();
-        }
+        // An answer ends with this and nothing is read after it: here the timer begins.
+        self.check(context)?;
         Pin::new(&mut self.socket).poll_flush(context)
     }
 

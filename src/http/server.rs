@@ -83,10 +83,13 @@ where
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
     let HttpSettings { workers, connections_max, shutdown_timeout, .. } = settings;
+    // The framework's own server takes no other sockets than plain ones: this is the same from its parts. What
+    // it tells an application about itself is used for addresses in answers, which are made from `public_url` here.
     let serve = move || {
         let (head, silence) = (settings.head_timeout, settings.keep_alive);
         let stopping = stopping.clone();
-        let app = App::new().app_data(Data::clone(&frame)).configure(&configure).wrap(from_fn(edge));
+        let app =
+            App::new().app_data(Data::clone(&frame)).configure(&configure).wrap(from_fn(edge));
         let http = HttpService::build()
             .keep_alive(silence)
             .client_request_timeout(head)

@@ -9,7 +9,10 @@ use actix_web::dev::ServiceResponse;
 use actix_web::web::Bytes;
 
 /// Lets go of `kept` once `response` has gone out.
-pub(super) fn until_sent<K: Unpin + 'static>(response: ServiceResponse, kept: K) -> ServiceResponse {
+pub(super) fn until_sent<K: Unpin + 'static>(
+    response: ServiceResponse,
+    kept: K,
+) -> ServiceResponse {
     response.map_body(|_, body| BoxBody::new(Sending { body, _kept: kept }))
 }
 
