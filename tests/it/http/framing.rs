@@ -76,7 +76,7 @@ async fn inp_06_http_12_a_body_without_an_end_ends_the_connection() {
 #[tokio::test]
 async fn http_12_a_head_that_drips_after_an_answer_ends_the_connection() {
     let db = TestDatabase::sqlite().await;
-    let served = Served::start_with(db, &[("HTTP__HEAD_TIMEOUT", "300ms")]).await;
+    let served = Served::start_with(db, &[("HTTP__HEAD_TIMEOUT", "1s")]).await;
     let head = format!("GET /health/live HTTP/1.1\r\nHost: {}\r\n\r\n", served.raw().host());
     for drip in ["G", "\r\n"] {
         let pause = Duration::from_millis(50);
