@@ -8,6 +8,7 @@ mod headers;
 mod host;
 pub(crate) mod late;
 mod report;
+mod sent;
 mod unread;
 
 use std::sync::Arc;
@@ -21,8 +22,10 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 pub use self::headers::DOCS_CSP;
+use self::sent::until_sent;
 use self::unread::Held;
 use super::context::Context;
+use super::heads::Turn;
 use super::problem::{Kind, Problem};
 use super::settings::Frame;
 use crate::fault::{Fault, FaultKind};
@@ -49,6 +52,7 @@ async fn pass(
     frame: &Frame,
     context: &Context,
 ) -> Result<ServiceResponse, Error> {
+    let answering = request.conn_data::<Turn>().map(Turn::answering);
     let held = Held::of(&mut request);
     let response = match host::check(request.request(), &frame.settings) {
         Ok(()) => next.call(request).await?,
@@ -59,10 +63,7 @@ async fn pass(
     let mut response = written(response, frame, context).await;
     headers::add(response.headers_mut(), &context.request_id);
     report::tell(&response, context);
-    Ok(match held {
-        Some(held) => held.until_sent(response),
-        None => response,
-    })
+    Ok(until_sent(response, (held, answering)))
 }
 
 /// Writes the body of a problem, if the answer is one.

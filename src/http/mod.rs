@@ -20,6 +20,7 @@ pub mod edge;
 mod emails;
 mod events;
 mod export;
+mod heads;
 pub mod health;
 mod idempotency;
 pub mod if_match;

@@ -2,4 +2,5 @@
 
 mod edge;
 mod framing;
+mod heads;
 mod pages;

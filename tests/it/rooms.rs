@@ -45,8 +45,12 @@ const ROOMS: &[&str] = &[
 ];
 
 /// Crates that only some rooms may name.
-const CRATES: &[(&str, &[&str])] =
-    &[("sqlx", &["store", "domain"]), ("actix_web", &["http", "cli", "main"])];
+const CRATES: &[(&str, &[&str])] = &[
+    ("sqlx", &["store", "domain"]),
+    ("actix_web", &["http", "cli", "main"]),
+    ("actix_http", &["http"]),
+    ("actix_service", &["http"]),
+];
 
 #[test]
 fn rooms_use_only_what_they_may() {

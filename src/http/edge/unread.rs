@@ -4,14 +4,12 @@
 //! of bytes or time. A body that is still held when the answer has gone out makes it close the connection instead.
 
 use std::cell::RefCell;
-use std::error::Error;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_web::HttpMessage;
-use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::web::Bytes;
@@ -29,11 +27,6 @@ impl Held {
         request.set_payload(Payload::Stream { payload: Box::pin(held.clone()) });
         Some(held)
     }
-
-    /// Lets go once `response` has gone out.
-    pub(super) fn until_sent(self, response: ServiceResponse) -> ServiceResponse {
-        response.map_body(|_, body| BoxBody::new(Sending { body, _held: self }))
-    }
 }
 
 impl Stream for Held {
@@ -41,26 +34,5 @@ impl Stream for Held {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
-    }
-}
-
-/// The body of an answer, and that of its request.
-struct Sending {
-    body: BoxBody,
-    _held: Held,
-}
-
-impl MessageBody for Sending {
-    type Error = Box<dyn Error>;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.body.as_pin_mut().poll_next(context)
     }
 }

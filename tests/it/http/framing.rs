@@ -74,6 +74,20 @@ async fn inp_06_http_12_a_body_without_an_end_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn http_12_a_head_that_drips_after_an_answer_ends_the_connection() {
+    let db = TestDatabase::sqlite().await;
+    let served = Served::start_with(db, &[("HTTP__HEAD_TIMEOUT", "1s")]).await;
+    let head = format!("GET /health/live HTTP/1.1\r\nHost: {}\r\n\r\n", served.raw().host());
+    for drip in ["G", "\r\n"] {
+        let pause = Duration::from_millis(50);
+        let (said, took) = feed(&served, &head, drip.as_bytes(), pause).await;
+        assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{drip:?}: {said}");
+        assert!(said.starts_with("HTTP/1.1 200 "), "{drip:?}: {said}");
+        assert!(took < Duration::from_secs(5), "{drip:?} after {took:?}");
+    }
+}
+
+#[tokio::test]
 async fn chunks_that_end_keep_the_connection() {
     let served = Served::sqlite().await;
     let host = served.raw().host();
