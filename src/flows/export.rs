@@ -11,8 +11,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::flows::own_events;
 use crate::flows::reauthenticate::require_fresh;
-use crate::store::one_time_tokens;
 pub use crate::store::one_time_tokens::StoredOneTimeToken as Token;
+use crate::store::one_time_tokens::{self, Purpose};
 use crate::store::user_life::{self, WishedEmail};
 use crate::store::{credentials, roles, sessions, unique_values};
 
@@ -55,13 +55,18 @@ pub async fn begin(app: &App, signed_in: &SignedIn) -> Result<Head, ExportError>
     let mut db = app.store.read().await?;
     let credential = credentials::find(&mut db, id).await?;
     let credential = credential.filter(|credential| !credential.hash.is_none());
+    let mut tokens = one_time_tokens::list(&mut db, id, TOKENS_MAX).await?;
+    // SECURITY: ENU-08. An open change of the address is told by its wish alone: whether a token was made for it
+    // depends on who has the address.
+    let change = Purpose::EmailChange.as_str();
+    tokens.retain(|token| token.purpose != change || token.used_at.is_some());
     Ok(Head {
         user: signed_in.user.clone(),
         password: credential.map(|credential| (credential.set_at, credential.must_change)),
         roles: roles::list_of_user(&mut db, id).await?,
         unique_values: unique_values::list(&mut db, id).await?,
         email_change: user_life::find_email_change(&mut db, id).await?,
-        one_time_tokens: one_time_tokens::list(&mut db, id, TOKENS_MAX).await?,
+        one_time_tokens: tokens,
     })
 }
 
