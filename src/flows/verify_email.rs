@@ -18,7 +18,7 @@ use crate::flows::Stamp;
 use crate::flows::tokens::{Opening, Tokens};
 use crate::flows::unique::{self, Dropped};
 use crate::store::one_time_tokens::{self, Purpose};
-use crate::store::{Writer, events, users};
+use crate::store::{Writer, credentials, events, users};
 use crate::{Fault, deadline};
 
 /// What somebody proves a mailbox with.
@@ -79,9 +79,9 @@ pub async fn verify_email(app: &App, proof: Proof) -> Result<Verified, VerifyErr
     let schema = Arc::clone(&app.schema);
     let checked = (set_at, hash);
     let change = Verification { stamp, digest, checked, user, opening: opening.clone(), schema };
-    let (user, dropped) =
-        app.store.write(change, |tx, change| Box::pin(store_proof(tx, change))).await?;
-    Ok(Verified { tokens: opening.tokens(app, &user, false)?, dropped })
+    let proven = app.store.write(change, |tx, change| Box::pin(store_proof(tx, change))).await?;
+    let tokens = opening.tokens(app, &proven.user, proven.must_change)?;
+    Ok(Verified { tokens, dropped: proven.dropped })
 }
 
 struct Verification {
@@ -94,10 +94,15 @@ struct Verification {
     schema: Arc<ProfileSchema>,
 }
 
-async fn store_proof(
-    tx: &mut Writer,
-    change: &Verification,
-) -> Result<(User, Dropped), VerifyError> {
+/// The account as it is once its mailbox is proven.
+struct Proven {
+    user: User,
+    dropped: Dropped,
+    /// Whether an operator set the password, and it is to be changed.
+    must_change: bool,
+}
+
+async fn store_proof(tx: &mut Writer, change: &Verification) -> Result<Proven, VerifyError> {
     let (id, now) = (change.user.id, change.stamp.now);
     // SECURITY: EML-04. The row count of one conditional statement is the decision.
     if !one_time_tokens::spend(tx, &change.digest, Purpose::EmailVerification, now).await? {
@@ -118,7 +123,9 @@ async fn store_proof(
     events::append(tx, &verified).await?;
     let data = session_data(change.opening.session.id);
     events::append(tx, &stamp.event(Action::SessionStarted, subject, data)?).await?;
-    Ok((user, dropped))
+    let credential = credentials::find(tx, id).await?;
+    let must_change = credential.is_some_and(|credential| credential.must_change);
+    Ok(Proven { user, dropped, must_change })
 }
 
 /// Why a right password verifies nothing: the mailbox is proven already, so the token is for nothing any more; or the
