@@ -1,7 +1,8 @@
 //! Deleting and restoring: for `accounts.deletion_grace` an operator can bring the account back.
 //!
 //! Until it is erased the account keeps its address, its username and its unique values, so that a restoration
-//! never meets somebody in its place; its sessions and one-time tokens are gone for good.
+//! never meets somebody in its place; its sessions and one-time tokens are gone for good. An account whose mailbox
+//! nobody proved is erased at once when its user leaves.
 
 use std::time::Duration;
 
@@ -13,9 +14,11 @@ use crate::domain::job::Letter;
 use crate::domain::password::PlainPassword;
 use crate::domain::session::{EndReason, Origin, SignedIn};
 use crate::domain::user::User;
+use crate::flows::erase::bury;
 use crate::flows::life::{self, By, LifeError, Operation};
 use crate::flows::reprove::{Proven, ReproveError, reprove};
-use crate::store::{Writer, one_time_tokens, user_life};
+use crate::store::user_life::{self, Erasable};
+use crate::store::{Writer, one_time_tokens};
 
 /// Why an account was not deleted by its user.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +46,7 @@ impl From<ReproveError> for DeleteError {
     }
 }
 
-/// Deletes the caller's own account, after the password (AUZ-12).
+/// Deletes the caller's own account, after the password (AUZ-12); one whose mailbox nobody proved is erased.
 pub async fn delete_own(
     app: &App,
     signed_in: &SignedIn,
@@ -98,6 +101,11 @@ async fn leave(tx: &mut Writer, operation: &Operation<Leaving>) -> Result<User, 
         let letter = Letter::AccountDeleted { grace_s: leaving.grace.as_secs() };
         life::notify(tx, operation, &user, letter).await?;
         life::tell(tx, operation, Action::UserDeleted).await?;
+    }
+    if leaving.proven.is_some() && user.email_verified_at.is_none() {
+        // SECURITY: EML-13. Whoever left may be a stranger: the address is not held against the mailbox's owner.
+        let erasure = Operation::within(stamp.clone(), user.id, Erasable::Any);
+        return bury(tx, &erasure).await;
     }
     life::done(tx, operation).await
 }

@@ -14,16 +14,17 @@ use crate::domain::job::{Letter, Mail};
 use crate::domain::password::PlainPassword;
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::profile::Writer as By;
-use crate::domain::session::Origin;
+use crate::domain::session::{EndReason, Origin};
 use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenDigest, TokenKind, TokenSecret};
 use crate::domain::user::User;
 use crate::domain::username::Username;
+use crate::flows::change_password::void_what_the_password_guarded;
 use crate::flows::idempotency::Keep;
 use crate::flows::signup::{Once, SignedUp, SignupError, admit, keep_answer};
 use crate::flows::tokens::Opening;
 use crate::flows::unique::{self, UniqueError};
-use crate::flows::{Stamp, mails};
+use crate::flows::{Stamp, life, mails};
 use crate::store::one_time_tokens::{self, NewOneTimeToken, Purpose};
 use crate::store::{Writer, credentials, events, sessions, users};
 use crate::{Fault, deadline};
@@ -234,7 +235,10 @@ async fn store(tx: &mut Writer, change: &Taking) -> Result<(), AcceptError> {
     if !users::take_invited(tx, user, change.version).await? {
         return Err(AcceptError::Moved);
     }
+    // SECURITY: EML-13. Whoever had a password of an operator's before the proof keeps nothing.
     credentials::set(tx, user.id, &change.hash, stamp.now).await?;
+    life::end_sessions(tx, stamp, user.id, EndReason::PasswordSet).await?;
+    void_what_the_password_guarded(tx, user.id).await?;
     let values = (user.username.as_deref(), &user.profile);
     unique::claim_all(tx, &change.schema, user.id, values).await.map_err(|error| match error {
         UniqueError::Taken(taken) => AcceptError::Taken(taken),

@@ -52,8 +52,9 @@ async fn give(tx: &mut Writer, operation: &Operation<String>) -> Result<User, Li
     let user = life::lock(tx, operation).await?;
     refuse_deleted(&user)?;
     may_hand_out(tx, &operation.stamp.actor).await?;
-    // SECURITY: EML-13. Whoever signs up next on this address would have the role.
-    if user.is_pending_signup() {
+    // SECURITY: EML-13. Whoever signs up next on this address would have the role; while it is suspended nobody can,
+    // but it may be reactivated.
+    if user.pending_since.is_some() && user.email_verified_at.is_none() {
         return Err(LifeError::Conflict("nobody has proven the mailbox of this signup"));
     }
     if roles::grant(tx, user.id, &operation.of, operation.stamp.now).await? {

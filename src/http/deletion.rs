@@ -25,7 +25,7 @@ pub(crate) struct DeleteBody {
 /// Deletes one's own account.
 ///
 /// Every session ends at once. For a while an administrator can restore the account, and its address stays held;
-/// then it is erased.
+/// then it is erased. An account whose address was never verified is erased at once.
 #[utoipa::path(post, path = "/v1/me/delete", tag = "me", operation_id = "delete_me",
     request_body = DeleteBody, security(("bearer" = [])), responses(
         (status = 204, description = "The account is deleted.")))]

@@ -32,7 +32,10 @@ statements! {
     // locked it asks again.
     INSERT_IF_CURRENT =
         Sql::split(insert!(""), insert!(" FOR NO KEY UPDATE OF users, password_credentials"));
-    TOUCH_USER = Sql::both("UPDATE users SET last_login_at = $2 WHERE id = $1");
+    // EML-13: what had a session is no pending signup any more, or that session would outlive the next signup.
+    TOUCH_USER = Sql::both(
+        "UPDATE users SET last_login_at = $2, pending_since = NULL WHERE id = $1",
+    );
     FIND_SIGNED_IN = Sql::both(concat!(
         "SELECT sessions.id AS session_id, sessions.auth_time AS session_auth_time, ", user_columns!(),
         " FROM sessions JOIN users ON users.id = sessions.user_id

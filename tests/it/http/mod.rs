@@ -31,6 +31,7 @@ mod members;
 mod metadata;
 mod own_events;
 mod passwords;
+mod planted;
 mod profile;
 mod races;
 mod requests;
