@@ -118,10 +118,10 @@ on_every_backend! {
             _ => None,
         });
         let body = json!({ "email": VICTIM, "password": THEIRS, "invitation": token.unwrap() });
-        let taken = served.anyone().post("/v1/signup", body).await;
-        assert_eq!(taken.status, 201, "{taken:?}");
+        let joined = served.anyone().post("/v1/signup", body).await;
+        assert_eq!(joined.status, 201, "{joined:?}");
         assert_eq!(refresh(&served, &early.body).await, 401);
-        assert_eq!(refresh(&served, &taken.body["tokens"]).await, 200);
+        assert_eq!(refresh(&served, &joined.body["tokens"]).await, 200);
         assert_eq!(served.app.database.count("SELECT COUNT(*) FROM email_changes").await, 0);
         served.app.assert_invariants().await;
     }
