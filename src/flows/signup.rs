@@ -215,7 +215,7 @@ async fn store_signup(tx: &mut Writer, new: &NewSignup) -> Result<(), SignupErro
         // Somebody signed the address up between the two statements; that commit is visible now (INP-01).
         found = users::lock_by_email(tx, canonical).await?;
     }
-    let found = found.ok_or_else(|| Fault::internal("a taken address has no account"))?;
+    let found = found.ok_or_else(|| Fault::unavailable("an address was given up just now"))?;
     if found.is_pending_signup() {
         // SECURITY: EML-13. The newest signup replaces all of it, and its token voids the one mailed before.
         users::replace_pending(tx, found.id, &new.user).await?;

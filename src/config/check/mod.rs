@@ -133,7 +133,7 @@ fn http(
     environment: Option<Environment>,
 ) -> Option<Http> {
     let request_timeout = reader.duration("http.request_timeout", "100ms", "5m");
-    let head_timeout = reader.duration("http.head_timeout", "100ms", "1m");
+    let head_timeout = reader.duration("http.head_timeout", "1s", "1m");
     let body_timeout = reader.duration("http.body_timeout", "100ms", "5m");
     let body_bytes_max = reader.number("http.body_bytes_max", 1024..=1_048_576);
     let keep_alive = reader.duration("http.keep_alive", "1s", "1h");
