@@ -42,23 +42,14 @@ pub enum RequestError {
     /// It is the address of the account already.
     #[error("the account has this address")]
     OwnAddress,
-    /// The password is wrong.
-    #[error("the credentials are not valid")]
-    BadCredentials,
-    /// The session ended meanwhile, or its user may not sign in any more.
-    #[error("the user may not sign in any more")]
-    SignedOut,
-    /// It could not be done.
+    /// The password proved nothing, or it could not be done.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Reprove(#[from] ReproveError),
 }
 
-impl From<ReproveError> for RequestError {
-    fn from(error: ReproveError) -> Self {
-        match error {
-            ReproveError::BadCredentials => Self::BadCredentials,
-            ReproveError::Fault(fault) => Self::Fault(fault),
-        }
+impl From<Fault> for RequestError {
+    fn from(fault: Fault) -> Self {
+        Self::Reprove(fault.into())
     }
 }
 
@@ -119,8 +110,7 @@ impl Asking {
 
 async fn take_down(tx: &mut Writer, change: &Asking) -> Result<(), RequestError> {
     let stamp = &change.stamp;
-    let found = change.proven.lock(tx, stamp.now).await?;
-    let user = found.ok_or(RequestError::SignedOut)?.user;
+    let user = change.proven.lock(tx, stamp.now).await?.user;
     if user.email_canonical == change.wish.email_canonical {
         return Err(RequestError::OwnAddress);
     }

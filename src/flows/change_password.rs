@@ -15,7 +15,7 @@ use crate::flows::reprove::{Proven, ReproveError, reprove};
 use crate::flows::tokens::{Opening, Tokens};
 use crate::flows::{Stamp, life, mails};
 use crate::store::one_time_tokens::{self, Purpose};
-use crate::store::{Writer, credentials, events, sessions, user_life};
+use crate::store::{Writer, credentials, email_changes, events, sessions};
 use crate::{Fault, deadline};
 
 /// What somebody changes the password with.
@@ -28,35 +28,12 @@ pub struct PasswordChange {
     pub origin: Origin,
 }
 
-/// Why the password stays.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// The current password is wrong.
-    #[error("the credentials are not valid")]
-    BadCredentials,
-    /// The session ended meanwhile, or its user may not sign in any more.
-    #[error("the user may not sign in any more")]
-    SignedOut,
-    /// It could not be done.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-impl From<ReproveError> for ChangeError {
-    fn from(error: ReproveError) -> Self {
-        match error {
-            ReproveError::BadCredentials => Self::BadCredentials,
-            ReproveError::Fault(fault) => Self::Fault(fault),
-        }
-    }
-}
-
 /// Changes one's own password; the tokens of a new session.
 pub async fn change_password(
     app: &App,
     signed_in: &SignedIn,
     change: PasswordChange,
-) -> Result<Tokens, ChangeError> {
+) -> Result<Tokens, ReproveError> {
     let proven = reprove(app, signed_in, change.current).await?;
     let hash = app.hasher.hash(change.new.into_inner(), deadline::current_std()).await?;
     let stamp = Stamp::new(app, Actor::User(proven.user_id), change.origin);
@@ -77,15 +54,14 @@ struct Replacement {
     opening: Opening,
 }
 
-async fn replace(tx: &mut Writer, change: &Replacement) -> Result<User, ChangeError> {
+async fn replace(tx: &mut Writer, change: &Replacement) -> Result<User, ReproveError> {
     let stamp = &change.stamp;
-    let found = change.proven.lock(tx, stamp.now).await?;
-    let user = found.ok_or(ChangeError::SignedOut)?.user;
+    let user = change.proven.lock(tx, stamp.now).await?.user;
     credentials::set(tx, user.id, &change.hash, change.opening.credential_set_at).await?;
     life::end_sessions(tx, stamp, user.id, EndReason::PasswordChanged).await?;
     void_what_the_password_guarded(tx, user.id).await?;
     if !change.opening.store(tx).await? {
-        return Err(ChangeError::SignedOut);
+        return Err(ReproveError::SignedOut);
     }
     sessions::touch_user(tx, user.id, stamp.now).await?;
     let subject = Subject::User(user.id);
@@ -110,7 +86,7 @@ pub(super) async fn void_what_the_password_guarded(
     for purpose in [Purpose::PasswordReset, Purpose::EmailChange, Purpose::EmailChangeCancel] {
         one_time_tokens::void(tx, user, purpose).await?;
     }
-    user_life::drop_email_change(tx, user).await
+    email_changes::drop(tx, user).await
 }
 
 /// EML-11. Only a proven mailbox is told: another may be a stranger's (EML-13).

@@ -63,17 +63,15 @@ pub async fn create_user(
         None => PasswordHash::none(),
     };
     let stamp = Stamp::new(app, actor, Origin::default());
-    let (email, canonical) = account.email.into_parts();
     let user = NewUser {
-        id: UserId(app.random.uuid(stamp.now)),
-        email,
-        email_canonical: canonical.as_str().to_owned(),
         email_verified_at: account.is_verified.then_some(stamp.now),
-        username: account.username.map(|name| name.into_parts().0),
-        profile: account.profile,
-        is_pending: false,
-        invited_until: None,
-        created_at: stamp.now,
+        ..NewUser::new(
+            UserId(app.random.uuid(stamp.now)),
+            account.email,
+            account.username.as_ref(),
+            account.profile,
+            stamp.now,
+        )
     };
     let change = Creation {
         schema: Arc::clone(&app.schema),

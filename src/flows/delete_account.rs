@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use crate::Fault;
 use crate::app::App;
 use crate::domain::event::{Action, Actor};
 use crate::domain::ids::UserId;
@@ -18,32 +17,17 @@ use crate::flows::erase::bury;
 use crate::flows::life::{self, By, LifeError, Operation};
 use crate::flows::reprove::{Proven, ReproveError, reprove};
 use crate::store::user_life::{self, Erasable};
-use crate::store::{Writer, one_time_tokens};
+use crate::store::{Writer, email_changes, one_time_tokens};
 
 /// Why an account was not deleted by its user.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
-    /// The password is wrong.
-    #[error("the credentials are not valid")]
-    BadCredentials,
     /// Nobody else would be left to administrate (AUZ-09).
     #[error("the last active administrator stays")]
     LastAdmin,
-    /// The user is gone, or may not sign in any more.
-    #[error("the user may not sign in any more")]
-    SignedOut,
-    /// It could not be done.
+    /// The password proved nothing, or it could not be done.
     #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-impl From<ReproveError> for DeleteError {
-    fn from(error: ReproveError) -> Self {
-        match error {
-            ReproveError::BadCredentials => Self::BadCredentials,
-            ReproveError::Fault(fault) => Self::Fault(fault),
-        }
-    }
+    Reprove(#[from] ReproveError),
 }
 
 /// Deletes the caller's own account, after the password (AUZ-12); one whose mailbox nobody proved is erased.
@@ -61,8 +45,8 @@ pub async fn delete_own(
     match life::run(app, operation, |tx, operation| Box::pin(leave(tx, operation))).await {
         Ok(_deleted) => Ok(()),
         Err(LifeError::LastAdmin) => Err(DeleteError::LastAdmin),
-        Err(LifeError::Fault(fault)) => Err(fault.into()),
-        Err(_) => Err(DeleteError::SignedOut),
+        Err(LifeError::Fault(fault)) => Err(ReproveError::Fault(fault).into()),
+        Err(_) => Err(ReproveError::SignedOut.into()),
     }
 }
 
@@ -88,16 +72,19 @@ struct Leaving {
 async fn leave(tx: &mut Writer, operation: &Operation<Leaving>) -> Result<User, LifeError> {
     let user = life::lock(tx, operation).await?;
     let (stamp, leaving) = (&operation.stamp, &operation.of);
-    if let Some(proven) = leaving.proven
-        && proven.lock(tx, stamp.now).await?.is_none()
-    {
-        return Err(LifeError::Conflict("the user may not sign in any more"));
+    if let Some(proven) = leaving.proven {
+        proven.lock(tx, stamp.now).await.map_err(|error| match error {
+            ReproveError::Fault(fault) => LifeError::Fault(fault),
+            ReproveError::BadCredentials | ReproveError::SignedOut => {
+                LifeError::Conflict("the user may not sign in any more")
+            }
+        })?;
     }
     life::spare_last_admin(tx, &user).await?;
     if user_life::delete(tx, user.id, stamp.now).await? {
         life::end_sessions(tx, stamp, user.id, EndReason::Deleted).await?;
         one_time_tokens::void_all(tx, user.id).await?;
-        user_life::drop_email_change(tx, user.id).await?;
+        email_changes::drop(tx, user.id).await?;
         let letter = Letter::AccountDeleted { grace_s: leaving.grace.as_secs() };
         life::notify(tx, operation, &user, letter).await?;
         life::tell(tx, operation, Action::UserDeleted).await?;

@@ -12,7 +12,8 @@ use crate::domain::user::User;
 use crate::flows::life::{self, By, LifeError, Operation};
 use crate::store::user_life::{self, Erasable};
 use crate::store::{
-    Writer, credentials, events, one_time_tokens, refresh_tokens, roles, sessions, unique_values,
+    Writer, credentials, email_changes, events, one_time_tokens, refresh_tokens, roles, sessions,
+    unique_values,
 };
 
 /// Erases an account, deleted before or not. There is no way back.
@@ -57,7 +58,7 @@ async fn forget(tx: &mut Writer, operation: &Operation<Erasable>) -> Result<(), 
     refresh_tokens::delete_of_user(tx, id).await?;
     sessions::anonymize(tx, id).await?;
     one_time_tokens::delete_of_user(tx, id).await?;
-    user_life::drop_email_change(tx, id).await?;
+    email_changes::drop(tx, id).await?;
     unique_values::release_all(tx, id).await?;
     roles::revoke_all(tx, id).await?;
     events::erase_details(tx, id).await.map(|_events| ())

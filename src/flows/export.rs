@@ -11,9 +11,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::flows::own_events;
 use crate::flows::reauthenticate::require_fresh;
+use crate::store::email_changes::{self, EmailChange};
 pub use crate::store::one_time_tokens::StoredOneTimeToken as Token;
 use crate::store::one_time_tokens::{self, Purpose};
-use crate::store::user_life::{self, WishedEmail};
 use crate::store::{credentials, roles, sessions, unique_values};
 
 /// LIMIT: rows of a page, some 300 bytes each.
@@ -43,7 +43,7 @@ pub struct Head {
     /// What nobody else may have: the field and the value as it is compared.
     pub unique_values: Vec<(String, String)>,
     /// The wish for another address.
-    pub email_change: Option<WishedEmail>,
+    pub email_change: Option<EmailChange>,
     /// Tokens that were mailed.
     pub one_time_tokens: Vec<Token>,
 }
@@ -65,7 +65,7 @@ pub async fn begin(app: &App, signed_in: &SignedIn) -> Result<Head, ExportError>
         password: credential.map(|credential| (credential.set_at, credential.must_change)),
         roles: roles::list_of_user(&mut db, id).await?,
         unique_values: unique_values::list(&mut db, id).await?,
-        email_change: user_life::find_email_change(&mut db, id).await?,
+        email_change: email_changes::find(&mut db, id).await?,
         one_time_tokens: tokens,
     })
 }

@@ -52,17 +52,15 @@ pub async fn invite(app: &App, account: NewAccount, actor: Actor) -> Result<Invi
     }
     let stamp = Stamp::new(app, actor, Origin::default());
     let letter = InvitationLetter::new(app, &stamp);
-    let (email, canonical) = account.email.into_parts();
     let user = NewUser {
-        id: UserId(app.random.uuid(stamp.now)),
-        email,
-        email_canonical: canonical.as_str().to_owned(),
-        email_verified_at: None,
-        username: account.username.map(|name| name.into_parts().0),
-        profile: account.profile,
-        is_pending: false,
         invited_until: Some(letter.until()),
-        created_at: stamp.now,
+        ..NewUser::new(
+            UserId(app.random.uuid(stamp.now)),
+            account.email,
+            account.username.as_ref(),
+            account.profile,
+            stamp.now,
+        )
     };
     let change = Inviting { user, letter, is_admin: account.is_admin, stamp };
     app.store.write(change, |tx, change| Box::pin(store(tx, change))).await

@@ -1,6 +1,5 @@
 //! A fresh `auth_time` for a session, and the calls that ask for one (AUZ-08).
 
-use crate::Fault;
 use crate::app::App;
 use crate::domain::event::{Action, Actor, Subject, session_data};
 use crate::domain::ids::SessionId;
@@ -23,29 +22,6 @@ pub fn require_fresh(app: &App, signed_in: &SignedIn) -> Result<(), NotFresh> {
     if age > app.settings.fresh_auth { Err(NotFresh) } else { Ok(()) }
 }
 
-/// Why the session stays as old as it is.
-#[derive(Debug, thiserror::Error)]
-pub enum ReauthenticateError {
-    /// The password is wrong.
-    #[error("the credentials are not valid")]
-    BadCredentials,
-    /// The session ended meanwhile, or its user may not sign in any more.
-    #[error("the user may not sign in any more")]
-    SignedOut,
-    /// It could not be done.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-impl From<ReproveError> for ReauthenticateError {
-    fn from(error: ReproveError) -> Self {
-        match error {
-            ReproveError::BadCredentials => Self::BadCredentials,
-            ReproveError::Fault(fault) => Self::Fault(fault),
-        }
-    }
-}
-
 /// An access token of a session whose password was just given. The refresh token in hand stays.
 #[derive(Debug)]
 pub struct Reauthenticated {
@@ -63,7 +39,7 @@ pub async fn reauthenticate(
     signed_in: &SignedIn,
     password: PlainPassword,
     origin: Origin,
-) -> Result<Reauthenticated, ReauthenticateError> {
+) -> Result<Reauthenticated, ReproveError> {
     let proven = reprove(app, signed_in, password).await?;
     let stamp = Stamp::new(app, Actor::User(proven.user_id), origin);
     let now = stamp.now;
@@ -88,12 +64,11 @@ struct Renewal {
     proven: Proven,
 }
 
-async fn renew(tx: &mut Writer, change: &Renewal) -> Result<SignedIn, ReauthenticateError> {
+async fn renew(tx: &mut Writer, change: &Renewal) -> Result<SignedIn, ReproveError> {
     let stamp = &change.stamp;
-    let found = change.proven.lock(tx, stamp.now).await?;
-    let signed_in = found.ok_or(ReauthenticateError::SignedOut)?;
+    let signed_in = change.proven.lock(tx, stamp.now).await?;
     if !sessions::reauthenticate(tx, signed_in.session_id, stamp.now).await? {
-        return Err(ReauthenticateError::SignedOut);
+        return Err(ReproveError::SignedOut);
     }
     let (subject, data) = (Subject::User(signed_in.user.id), session_data(signed_in.session_id));
     events::append(tx, &stamp.event(Action::SessionReauthenticated, subject, data)?).await?;

@@ -10,12 +10,15 @@ use crate::domain::time::Timestamp;
 use crate::store::{Writer, credentials, sessions, users};
 use crate::{Fault, deadline};
 
-/// Why a password proved nothing.
+/// Why a call of one's own that carries the password did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReproveError {
     /// It is not the user's, or the user has none.
     #[error("the credentials are not valid")]
     BadCredentials,
+    /// The session ended meanwhile, or its user may not sign in any more.
+    #[error("the user may not sign in any more")]
+    SignedOut,
     /// It could not be done.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -53,16 +56,17 @@ pub async fn reprove(
 }
 
 impl Proven {
-    /// Session and user, kept from other changes; `None` if what was proven is not so any more.
+    /// Session and user, kept from other changes; [`ReproveError::SignedOut`] if what was proven is not so any more.
     ///
     /// SECURITY: SES-09, SES-11. A suspension, an end of the session or a new password during the hash wins.
-    pub async fn lock(&self, tx: &mut Writer, now: Timestamp) -> Result<Option<SignedIn>, Fault> {
+    pub async fn lock(&self, tx: &mut Writer, now: Timestamp) -> Result<SignedIn, ReproveError> {
         users::lock(tx, self.user_id).await?;
         let credential = credentials::find(tx, self.user_id).await?;
         if credential.is_none_or(|credential| credential.set_at != self.set_at) {
-            return Ok(None);
+            return Err(ReproveError::SignedOut);
         }
         let found = sessions::find_signed_in(tx, self.session_id, now).await?;
-        Ok(found.filter(|found| found.user.may_get_a_token(self.needed).is_ok()))
+        let found = found.filter(|found| found.user.may_get_a_token(self.needed).is_ok());
+        found.ok_or(ReproveError::SignedOut)
     }
 }

@@ -112,17 +112,15 @@ pub async fn signup(
     // SECURITY: ENU-04. The same one hash, whether the address is new or taken.
     let hash = app.hasher.hash(signup.password.into_inner(), deadline::current_std()).await?;
     let stamp = Stamp::new(app, Actor::Anyone, signup.origin);
-    let (email, canonical) = signup.email.into_parts();
     let user = NewUser {
-        id: UserId(app.random.uuid(stamp.now)),
-        email,
-        email_canonical: canonical.as_str().to_owned(),
-        email_verified_at: None,
-        username: signup.username.as_ref().map(|name| name.typed().to_owned()),
-        profile: signup.profile,
         is_pending: true,
-        invited_until: None,
-        created_at: stamp.now,
+        ..NewUser::new(
+            UserId(app.random.uuid(stamp.now)),
+            signup.email,
+            signup.username.as_ref(),
+            signup.profile,
+            stamp.now,
+        )
     };
     let change = NewSignup {
         username_canonical: signup.username.map(|name| name.into_parts().1),

@@ -26,18 +26,13 @@ pub(super) async fn signup_at_once(
 ) -> Result<SignedUp, SignupError> {
     let hash = app.hasher.hash(signup.password.into_inner(), deadline::current_std()).await?;
     let stamp = Stamp::new(app, Actor::Anyone, signup.origin);
-    let (email, canonical) = signup.email.into_parts();
-    let new = NewUser {
-        id: UserId(app.random.uuid(stamp.now)),
-        email,
-        email_canonical: canonical.as_str().to_owned(),
-        email_verified_at: None,
-        username: signup.username.as_ref().map(|name| name.typed().to_owned()),
-        profile: signup.profile,
-        is_pending: false,
-        invited_until: None,
-        created_at: stamp.now,
-    };
+    let new = NewUser::new(
+        UserId(app.random.uuid(stamp.now)),
+        signup.email,
+        signup.username.as_ref(),
+        signup.profile,
+        stamp.now,
+    );
     let user = as_made(&new);
     let at = (&stamp.origin, stamp.now);
     let opening = Opening::new(app, &user, app.settings.own_audience(), stamp.now, at);

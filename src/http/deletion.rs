@@ -46,10 +46,8 @@ pub(crate) async fn delete(
 impl From<DeleteError> for Problem {
     fn from(error: DeleteError) -> Self {
         match error {
-            DeleteError::BadCredentials => Kind::InvalidCredentials.into(),
             DeleteError::LastAdmin => Kind::LastAdmin.into(),
-            DeleteError::SignedOut => Kind::AccessTokenInvalid.into(),
-            DeleteError::Fault(fault) => Self::internal(fault),
+            DeleteError::Reprove(error) => error.into(),
         }
     }
 }

@@ -124,9 +124,7 @@ impl From<RequestError> for Problem {
                 let fault = FieldFault::new("/email", FieldCode::NotAllowed, detail);
                 Self::validation(vec![fault])
             }
-            RequestError::BadCredentials => Kind::InvalidCredentials.into(),
-            RequestError::SignedOut => Kind::AccessTokenInvalid.into(),
-            RequestError::Fault(fault) => Self::internal(fault),
+            RequestError::Reprove(error) => error.into(),
         }
     }
 }

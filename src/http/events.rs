@@ -1,17 +1,14 @@
 //! One's own audit trail: what happened to the account.
 
-use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
-use super::answer::json;
-use super::cursor::CursorOf;
-use super::me::{PAGE_DEFAULT, PageQuery, signed_in};
-use super::problem::{Kind, Problem};
+use super::me::signed_in;
+use super::paging::{PageQuery, Paging};
+use super::problem::Problem;
 use super::query::Query;
 use crate::app::App;
 use crate::domain::event::OwnEvent;
@@ -82,32 +79,11 @@ pub(crate) async fn list(
     page: Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
     let signed_in = signed_in(&app, &request).await?;
-    let page = page.read()?;
-    let limit = page.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE_DEFAULT);
-    let user = signed_in.user.id.to_string();
-    let cursor = CursorOf { list: "me/events", user: &user };
-    let hash = |bytes: &[u8]| app.sealer.keyed_hash("cursor", bytes);
-    let before = match &page.cursor {
-        None => None,
-        Some(text) => {
-            let place = Uuid::from_slice(&cursor.open(text, &hash)?);
-            Some(place.map(EventId).or(Err(Kind::CursorInvalid))?)
-        }
-    };
-    let found = own_events::list(&app, &signed_in, before, limit).await?;
-    let next_cursor = found.next.map(|id| cursor.seal(id.0.as_bytes(), &hash));
-    let total = match page.count {
-        Some(true) => Some(own_events::count(&app, &signed_in).await?),
-        Some(false) | None => None,
-    };
-    let items = found.events.into_iter().map(EventView::from).collect();
-    let link = next_cursor.as_ref().map(|next| {
-        let url = &app.settings.issuer;
-        format!("<{url}/v1/me/events?limit={limit}&cursor={next}>; rel=\"next\"")
-    });
-    let mut answer = json(StatusCode::OK, &EventPage { items, next_cursor, total });
-    if let Some(link) = link.and_then(|link| header::HeaderValue::from_str(&link).ok()) {
-        answer.headers_mut().insert(header::LINK, link);
-    }
-    Ok(answer)
+    let paging = Paging::public(&app, signed_in.user.id, "/v1/me/events", &page.read()?)?;
+    let found =
+        own_events::list(&app, &signed_in, paging.before().map(EventId), paging.limit()).await?;
+    let total =
+        if paging.wants_total() { Some(own_events::count(&app, &signed_in).await?) } else { None };
+    let items: Vec<EventView> = found.events.into_iter().map(EventView::from).collect();
+    Ok(paging.answer(items, found.next.map(|id| id.0), total))
 }

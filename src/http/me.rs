@@ -1,20 +1,18 @@
 //! One's own account and sessions. Every call looks session and user up (SES-10).
-#![expect(unused_qualifications, reason = "utoipa's attribute names parameter types again")]
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ETAG};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
+use utoipa::ToSchema;
 use validator::Validate;
 
 use super::answer::json;
 use super::body::Body;
 use super::context::Client;
-use super::cursor::CursorOf;
 use super::if_match::IfMatch;
+use super::paging::{PageQuery, Paging};
 use super::problem::{Kind, Problem};
 use super::query::{self, Query};
 use super::views::{ProfilePatch, SessionPage, SessionView, UserView};
@@ -23,11 +21,10 @@ use crate::app::App;
 use crate::domain::ids::SessionId;
 use crate::domain::profile::Reader;
 use crate::domain::session::SignedIn;
-use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::flows::authenticate::{AuthenticateError, authenticate};
 use crate::flows::me::{Expected, Patch, PatchError, patch as flow_patch};
-use crate::flows::sessions::{self, Place};
+use crate::flows::sessions;
 use crate::flows::unique::Taken;
 
 /// Who calls: the session and user of the bearer token, as the database has them now.
@@ -108,27 +105,6 @@ pub(super) fn expected(if_match: IfMatch) -> Expected {
     }
 }
 
-/// Which part of a list.
-#[derive(Deserialize, Validate, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PageQuery {
-    /// How many items at most.
-    #[serde(default)]
-    #[param(minimum = 1, maximum = 100, default = 25, nullable = false)]
-    pub(super) limit: Option<i64>,
-    /// `next_cursor` of the page before.
-    #[serde(default)]
-    #[param(nullable = false)]
-    pub(super) cursor: Option<String>,
-    /// Whether to count all items.
-    #[serde(default)]
-    #[param(default = false, nullable = false)]
-    pub(super) count: Option<bool>,
-}
-
-/// LIMIT: api.md, section 1: 25 items unless another number is asked for.
-pub(super) const PAGE_DEFAULT: usize = 25;
-
 /// Lists one's own live sessions, newest first.
 #[utoipa::path(get, path = "/v1/me/sessions", tag = "me", operation_id = "list_sessions",
     params(PageQuery), security(("bearer" = [])), responses(
@@ -140,41 +116,14 @@ pub(crate) async fn list_sessions(
     page: Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
     let signed_in = signed_in(&app, &request).await?;
-    let page = page.read()?;
-    let limit = page.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE_DEFAULT);
-    let user = signed_in.user.id.to_string();
-    let cursor = CursorOf { list: "me/sessions", user: &user };
-    let hash = |bytes: &[u8]| app.sealer.keyed_hash("cursor", bytes);
-    let before = match &page.cursor {
-        None => None,
-        Some(text) => Some(place(&cursor.open(text, &hash)?).ok_or(Kind::CursorInvalid)?),
-    };
-    let found = sessions::list(&app, &signed_in, before, limit).await?;
-    let next_cursor = found.next.map(|(at, id)| {
-        let payload = [&at.micros().to_be_bytes()[..], id.0.as_bytes()].concat();
-        cursor.seal(&payload, &hash)
-    });
-    let total = match page.count {
-        Some(true) => Some(sessions::count(&app, &signed_in).await?),
-        Some(false) | None => None,
-    };
+    let paging = Paging::public(&app, signed_in.user.id, "/v1/me/sessions", &page.read()?)?;
+    let before = paging.before().map(|(at, id)| (at, SessionId(id)));
+    let found = sessions::list(&app, &signed_in, before, paging.limit()).await?;
+    let total =
+        if paging.wants_total() { Some(sessions::count(&app, &signed_in).await?) } else { None };
     let view = |session| SessionView::new(session, signed_in.session_id);
     let items = found.sessions.into_iter().map(view).collect();
-    let link = next_cursor.as_ref().map(|next| {
-        let url = &app.settings.issuer;
-        format!("<{url}/v1/me/sessions?limit={limit}&cursor={next}>; rel=\"next\"")
-    });
-    let mut answer = json(StatusCode::OK, &SessionPage { items, next_cursor, total });
-    if let Some(link) = link.and_then(|link| header::HeaderValue::from_str(&link).ok()) {
-        answer.headers_mut().insert(header::LINK, link);
-    }
-    Ok(answer)
-}
-
-fn place(payload: &[u8]) -> Option<Place> {
-    let (at, id) = payload.split_first_chunk::<8>()?;
-    let id = Uuid::from_slice(id).ok()?;
-    Some((Timestamp::from_micros(i64::from_be_bytes(*at)), SessionId(id)))
+    Ok(paging.answer(items, found.next.map(|(at, id)| (at, id.0)), total))
 }
 
 /// Ends one of one's own sessions, the current one too.
@@ -239,19 +188,5 @@ impl From<Taken> for Problem {
             return Kind::UsernameTaken.into();
         }
         Self::new(Kind::ValueTaken).with_faults(taken.faults())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_names_a_moment_and_a_session() {
-        let (at, id) = (Timestamp::from_micros(-5), SessionId(Uuid::from_u128(7)));
-        let payload = [&at.micros().to_be_bytes()[..], id.0.as_bytes()].concat();
-        assert_eq!(place(&payload), Some((at, id)));
-        assert_eq!(place(&payload[1..]), None);
-        assert_eq!(place(b"null"), None);
     }
 }

@@ -27,6 +27,7 @@ pub mod if_match;
 mod me;
 mod metadata;
 pub mod openapi;
+mod paging;
 mod passwords;
 pub mod path;
 pub mod problem;

@@ -17,12 +17,11 @@ use crate::app::App;
 use crate::domain::email::CanonicalEmail;
 use crate::domain::ids::SessionId;
 use crate::domain::session::SignedIn;
-use crate::flows::change_password::{ChangeError, PasswordChange, change_password as flow_change};
+use crate::flows::change_password::{PasswordChange, change_password as flow_change};
 use crate::flows::forgot::forgot as flow_forgot;
 use crate::flows::passwords::check_new;
-use crate::flows::reauthenticate::{
-    ReauthenticateError, Reauthenticated, reauthenticate as flow_reauthenticate,
-};
+use crate::flows::reauthenticate::{Reauthenticated, reauthenticate as flow_reauthenticate};
+use crate::flows::reprove::ReproveError;
 use crate::flows::reset_password::{Reset, ResetError, reset_password as flow_reset};
 
 /// Who forgot a password.
@@ -204,22 +203,12 @@ impl From<ResetError> for Problem {
     }
 }
 
-impl From<ChangeError> for Problem {
-    fn from(error: ChangeError) -> Self {
+impl From<ReproveError> for Problem {
+    fn from(error: ReproveError) -> Self {
         match error {
-            ChangeError::BadCredentials => Kind::InvalidCredentials.into(),
-            ChangeError::SignedOut => Kind::AccessTokenInvalid.into(),
-            ChangeError::Fault(fault) => Self::internal(fault),
-        }
-    }
-}
-
-impl From<ReauthenticateError> for Problem {
-    fn from(error: ReauthenticateError) -> Self {
-        match error {
-            ReauthenticateError::BadCredentials => Kind::InvalidCredentials.into(),
-            ReauthenticateError::SignedOut => Kind::AccessTokenInvalid.into(),
-            ReauthenticateError::Fault(fault) => Self::internal(fault),
+            ReproveError::BadCredentials => Kind::InvalidCredentials.into(),
+            ReproveError::SignedOut => Kind::AccessTokenInvalid.into(),
+            ReproveError::Fault(fault) => Self::internal(fault),
         }
     }
 }

@@ -14,12 +14,13 @@ use validator::Validate;
 
 use self::catalogue::EventType;
 use self::views::{SecretView, WebhookPage, WebhookState, WebhookView};
-use super::admin::{Administrator, Paging};
+use super::admin::Administrator;
 use super::answer::json;
 use super::body::Body;
 use super::context::Client;
 use super::if_match::{IfMatch, etag};
-use super::me::{PageQuery, expected};
+use super::me::expected;
+use super::paging::{PageQuery, Paging};
 use super::path;
 use super::problem::{Kind, Problem};
 use super::query::{self, Query};
@@ -63,7 +64,7 @@ pub(crate) async fn list(
     page: Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
     let who = Administrator::of(&app, &request).await?;
-    let paging = Paging::new(&app, &who, PATH.to_owned(), &page.read()?)?;
+    let paging = Paging::admin(&app, who.id(), PATH.to_owned(), &page.read()?)?;
     let before = paging.before().map(|(at, id)| (at, WebhookId(id)));
     let found = flow::list(&app, before, paging.limit()).await?;
     let total = if paging.wants_total() { Some(flow::count(&app).await?) } else { None };

@@ -1,7 +1,7 @@
 //! The table `email_changes`: at most one wish a user for another address, until it is confirmed or cancelled.
 
-use super::Writer;
 use super::sql::{Sql, execute, optional, statements};
+use super::{Read, Writer};
 use crate::Fault;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
@@ -18,6 +18,11 @@ statements! {
     TAKE = Sql::both(
         "DELETE FROM email_changes WHERE user_id = $1 AND expires_at > $2
          RETURNING email, email_canonical, session_id, requested_at, expires_at",
+    );
+    DROP = Sql::both("DELETE FROM email_changes WHERE user_id = $1");
+    FIND = Sql::both(
+        "SELECT email, email_canonical, session_id, requested_at, expires_at
+         FROM email_changes WHERE user_id = $1",
     );
     DELETE_EXPIRED = Sql::both(
         "DELETE FROM email_changes WHERE expires_at <= $1 AND user_id IN
@@ -62,6 +67,16 @@ pub async fn take(
     now: Timestamp,
 ) -> Result<Option<EmailChange>, Fault> {
     optional!(tx, TAKE, user, now)
+}
+
+/// Forgets the wish of `user`.
+pub async fn drop(tx: &mut Writer, user: UserId) -> Result<(), Fault> {
+    execute!(tx, DROP, user).map(|_rows| ())
+}
+
+/// Finds the wish of `user`, ended by itself or not.
+pub async fn find(db: &mut impl Read, user: UserId) -> Result<Option<EmailChange>, Fault> {
+    optional!(db, FIND, user)
 }
 
 /// Removes at most `limit` wishes that ended by themselves; how many there were.

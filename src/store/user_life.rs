@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
-use super::sql::{Sql, all, execute, optional, statements};
+use super::sql::{Sql, all, execute, statements};
 use super::{Read, Writer};
 use crate::Fault;
 use crate::domain::ids::UserId;
@@ -46,10 +46,6 @@ statements! {
         "UPDATE users SET email_verified_at = $2, pending_since = NULL, invited_until = NULL,
                           updated_at = $2, version = version + 1
          WHERE id = $1 AND email_verified_at IS NULL AND deleted_at IS NULL",
-    );
-    DROP_EMAIL_CHANGE = Sql::both("DELETE FROM email_changes WHERE user_id = $1");
-    FIND_EMAIL_CHANGE = Sql::both(
-        "SELECT email, requested_at, expires_at FROM email_changes WHERE user_id = $1",
     );
     TOUCH = Sql::both("UPDATE users SET updated_at = $2, version = version + 1 WHERE id = $1");
     ERASE = Sql::both(erase!(""));
@@ -110,30 +106,6 @@ pub async fn restore(
 /// Takes the mailbox for proven; `false` if it is, or if the account is deleted.
 pub async fn mark_verified(tx: &mut Writer, id: UserId, at: Timestamp) -> Result<bool, Fault> {
     Ok(execute!(tx, MARK_VERIFIED, id, at)? == 1)
-}
-
-/// Forgets the wish of `user` for another address.
-pub async fn drop_email_change(tx: &mut Writer, id: UserId) -> Result<(), Fault> {
-    execute!(tx, DROP_EMAIL_CHANGE, id).map(|_rows| ())
-}
-
-/// A wish for another address.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct WishedEmail {
-    /// The address as typed.
-    pub email: String,
-    /// When it was asked for.
-    pub requested_at: Timestamp,
-    /// When the wish ends by itself.
-    pub expires_at: Timestamp,
-}
-
-/// Finds the wish of `user` for another address.
-pub async fn find_email_change(
-    db: &mut impl Read,
-    id: UserId,
-) -> Result<Option<WishedEmail>, Fault> {
-    optional!(db, FIND_EMAIL_CHANGE, id)
 }
 
 /// Counts a change of what is shown that stands in another table.

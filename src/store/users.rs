@@ -6,9 +6,11 @@ use sqlx::types::Json;
 use super::sql::{Sql, all, execute, optional, statements};
 use super::{Read, ReadFresh, Writer};
 use crate::Fault;
+use crate::domain::email::EmailAddress;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
+use crate::domain::username::Username;
 
 /// The columns of [`User`]; joined queries add their own.
 macro_rules! user_columns {
@@ -180,6 +182,30 @@ pub struct NewUser {
     pub invited_until: Option<Timestamp>,
     /// When it is made.
     pub created_at: Timestamp,
+}
+
+impl NewUser {
+    /// An account that is neither verified, nor pending, nor invited.
+    pub fn new(
+        id: UserId,
+        email: EmailAddress,
+        username: Option<&Username>,
+        profile: Map<String, Value>,
+        created_at: Timestamp,
+    ) -> Self {
+        let (email, canonical) = email.into_parts();
+        Self {
+            id,
+            email,
+            email_canonical: canonical.as_str().to_owned(),
+            email_verified_at: None,
+            username: username.map(|name| name.typed().to_owned()),
+            profile,
+            is_pending: false,
+            invited_until: None,
+            created_at,
+        }
+    }
 }
 
 /// Inserts an account; `false` if the address is taken.

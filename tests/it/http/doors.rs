@@ -1,6 +1,7 @@
 //! Doors and rules: whoever may not have a token gets in nowhere, however a call proves who calls (SES-11, mistake 3).
 
 use portcullis::domain::job::Letter;
+use portcullis::flows::reprove::ReproveError;
 use portcullis::flows::{change_email, change_password, reauthenticate};
 use serde_json::{Value, json};
 
@@ -80,18 +81,18 @@ on_every_backend! {
         let password = || app.passwords.for_trying(PASSWORD).unwrap();
         let origin = portcullis::domain::session::Origin::default;
         let again = reauthenticate::reauthenticate(app, &signed_in, password(), origin()).await;
-        assert!(matches!(again, Err(reauthenticate::ReauthenticateError::SignedOut)));
+        assert!(matches!(again, Err(ReproveError::SignedOut)));
         let change = change_password::PasswordChange { current: password(), new: password(), origin: origin() };
         let changed = change_password::change_password(app, &signed_in, change).await;
-        assert!(matches!(changed, Err(change_password::ChangeError::SignedOut)));
+        assert!(matches!(changed, Err(ReproveError::SignedOut)));
         let email = portcullis::domain::email::EmailAddress::parse("ann@example.net").unwrap();
         let wish = change_email::Request { email, password: password(), origin: origin() };
         let asked = change_email::request(app, &signed_in, wish).await;
-        assert!(matches!(asked, Err(change_email::RequestError::SignedOut)));
+        assert!(matches!(asked, Err(change_email::RequestError::Reprove(ReproveError::SignedOut))));
         // So does a session that ended.
         served.app.database.execute("UPDATE users SET suspended_at = NULL").await;
         served.app.database.execute("UPDATE sessions SET ended_at = created_at").await;
         let again = reauthenticate::reauthenticate(app, &signed_in, password(), origin()).await;
-        assert!(matches!(again, Err(reauthenticate::ReauthenticateError::SignedOut)));
+        assert!(matches!(again, Err(ReproveError::SignedOut)));
     }
 }

@@ -8,7 +8,8 @@ use portcullis::store::roles::{self, ADMIN};
 use portcullis::store::user_life::{self, Erasable};
 use portcullis::store::users::NewUser;
 use portcullis::store::{
-    Store, Writer, credentials, events, refresh_tokens, sessions, unique_values, users,
+    Store, Writer, credentials, email_changes, events, refresh_tokens, sessions, unique_values,
+    users,
 };
 use serde_json::json;
 
@@ -322,11 +323,11 @@ on_every_backend! {
 
         wish(&db, "1").await;
         wish(&db, "2").await;
-        let found = user_life::find_email_change(&mut reader, ANN).await.unwrap().unwrap();
+        let found = email_changes::find(&mut reader, ANN).await.unwrap().unwrap();
         assert_eq!((found.email.as_str(), found.requested_at), ("New@example.org", NOW));
-        write!(store, |tx| user_life::drop_email_change(tx, ANN));
-        assert_eq!(user_life::find_email_change(&mut reader, ANN).await.unwrap(), None);
-        assert!(user_life::find_email_change(&mut reader, BEN).await.unwrap().is_some());
+        write!(store, |tx| email_changes::drop(tx, ANN));
+        assert_eq!(email_changes::find(&mut reader, ANN).await.unwrap(), None);
+        assert!(email_changes::find(&mut reader, BEN).await.unwrap().is_some());
 
         let set = store.write((), |tx, ()| {
             Box::pin(async move { credentials::set_provisional(tx, ANN, &hash("second"), after(3)).await })
