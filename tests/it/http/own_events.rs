@@ -10,29 +10,7 @@ use serde_json::{Value, json};
 
 use super::register;
 use crate::support::app::Person;
-use crate::support::clients::{Answer, Client};
 use crate::support::serve::Served;
-
-fn actions(answer: &Answer) -> Vec<String> {
-    let items = answer.body["items"].as_array().unwrap().iter();
-    items.map(|item| item["action"].as_str().unwrap().to_owned()).collect()
-}
-
-async fn pages(client: &Client, public_url: &str, first: &str) -> Vec<Vec<String>> {
-    let (mut pages, mut next) = (Vec::new(), Some(first.to_owned()));
-    while let Some(path) = next {
-        let answer = client.get(&path).await;
-        assert_eq!(answer.status, 200);
-        pages.push(actions(&answer));
-        next = answer.header("link").map(|link| {
-            let link = link.strip_prefix(&format!("<{public_url}")).unwrap();
-            link.strip_suffix(">; rel=\"next\"").unwrap().to_owned()
-        });
-        let cursor = answer.body["next_cursor"].as_str();
-        assert_eq!(next.as_ref().map(|next| next.split_once("cursor=").unwrap().1), cursor);
-    }
-    pages
-}
 
 on_every_backend! {
     async fn own_events_are_listed_newest_first_in_pages_that_name_each_once(db: TestDatabase) {
@@ -46,7 +24,7 @@ on_every_backend! {
         assert_eq!(patched.status, 200);
         let all = ["user.updated", "session.started", "user.verified", "user.created"];
         let answer = ann.get("/v1/me/events").await;
-        assert_eq!((answer.members(), actions(&answer)), (vec!["items", "next_cursor"], all.map(str::to_owned).to_vec()));
+        assert_eq!((answer.members(), answer.items("action")), (vec!["items", "next_cursor"], all.map(str::to_owned).to_vec()));
         let newest = &answer.body["items"][0];
         assert_eq!(newest, &json!({
             "id": newest["id"],
@@ -61,7 +39,7 @@ on_every_backend! {
         assert_eq!(answer.body["items"][1]["data"]["session_id"], tokens.session_id.to_string());
         for (limit, sizes) in [(1, vec![1; 4]), (3, vec![3, 1]), (4, vec![4]), (100, vec![4])] {
             let first = format!("/v1/me/events?limit={limit}");
-            let found = pages(&ann, &served.public_url, &first).await;
+            let found = ann.pages(&first, "action").await;
             assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
             assert_eq!(found.concat(), all);
         }

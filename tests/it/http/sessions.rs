@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{PASSWORD, register};
 use crate::support::app::Person;
-use crate::support::clients::{Answer, Client};
+use crate::support::clients::Client;
 use crate::support::serve::Served;
 
 /// Ann with this many sessions, a second apart; the newest last.
@@ -20,28 +20,6 @@ async fn ann_with(served: &Served, count: usize) -> Vec<Tokens> {
     tokens
 }
 
-fn ids(answer: &Answer) -> Vec<String> {
-    let items = answer.body["items"].as_array().unwrap().iter();
-    items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
-}
-
-/// All pages of a list, by `Link` and by `next_cursor` alike.
-async fn pages(client: &Client, public_url: &str, first: &str) -> Vec<Vec<String>> {
-    let (mut pages, mut next) = (Vec::new(), Some(first.to_owned()));
-    while let Some(path) = next {
-        let answer = client.get(&path).await;
-        assert_eq!(answer.status, 200);
-        pages.push(ids(&answer));
-        next = answer.header("link").map(|link| {
-            let link = link.strip_prefix(&format!("<{public_url}")).unwrap();
-            link.strip_suffix(">; rel=\"next\"").unwrap().to_owned()
-        });
-        let cursor = answer.body["next_cursor"].as_str();
-        assert_eq!(next.as_ref().map(|next| next.split_once("cursor=").unwrap().1), cursor);
-    }
-    pages
-}
-
 on_every_backend! {
     async fn the_list_of_sessions_has_pages_that_name_each_once(db: TestDatabase) {
         let served = Served::start(db).await;
@@ -52,7 +30,7 @@ on_every_backend! {
         let ann = served.user(&tokens[4]);
         for (limit, sizes) in [(1, vec![1; 5]), (2, vec![2, 2, 1]), (5, vec![5]), (100, vec![5])] {
             let first = format!("/v1/me/sessions?limit={limit}");
-            let found = pages(&ann, &served.public_url, &first).await;
+            let found = ann.pages(&first, "id").await;
             assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
             assert_eq!(found.concat(), newest_first);
         }
@@ -118,13 +96,13 @@ on_every_backend! {
         let unknown = "/v1/me/sessions/018f4f5e-7b1c-7cc3-9f3a-0123456789ab";
         assert_eq!(ann.delete(unknown).await.outcome(), (404, "not_found"));
         assert_is_over(&served, &tokens[0]).await;
-        assert_eq!(ids(&ann.get("/v1/me/sessions").await).len(), 3);
+        assert_eq!(ann.get("/v1/me/sessions").await.items("id").len(), 3);
 
         assert_eq!(ann.delete("/v1/me/sessions").await.status, 204);
         for over in &tokens[1..3] {
             assert_is_over(&served, over).await;
         }
-        assert_eq!(ids(&ann.get("/v1/me/sessions").await), [tokens[3].session_id.to_string()]);
+        assert_eq!(ann.get("/v1/me/sessions").await.items("id"), [tokens[3].session_id.to_string()]);
         // The current one too.
         assert_eq!(ann.delete(&path(3)).await.status, 204);
         assert_is_over(&served, &tokens[3]).await;

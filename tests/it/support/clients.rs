@@ -107,6 +107,23 @@ impl Client {
         self.ask("DELETE", path).send().await
     }
 
+    /// All pages of a list, by `Link` and by `next_cursor` alike: this member of each item.
+    pub(crate) async fn pages(&self, first: &str, member: &str) -> Vec<Vec<String>> {
+        let (mut pages, mut next) = (Vec::new(), Some(first.to_owned()));
+        while let Some(path) = next {
+            let answer = self.get(&path).await;
+            assert_eq!(answer.status, 200);
+            pages.push(answer.items(member));
+            next = answer.header("link").map(|link| {
+                let link = link.strip_prefix(&format!("<{}", self.judge.public_url)).unwrap();
+                link.strip_suffix(">; rel=\"next\"").unwrap().to_owned()
+            });
+            let cursor = answer.body["next_cursor"].as_str();
+            assert_eq!(next.as_ref().map(|next| next.split_once("cursor=").unwrap().1), cursor);
+        }
+        pages
+    }
+
     /// A request that can be changed before it is sent.
     pub(crate) fn ask(&self, method: &str, path: &str) -> Ask {
         let ask = Ask {
@@ -192,6 +209,13 @@ impl Answer {
             None => panic!("no place: {error}"),
         };
         errors.iter().map(place).collect()
+    }
+
+    /// This member of each item of a page.
+    #[track_caller]
+    pub(crate) fn items(&self, member: &str) -> Vec<String> {
+        let items = self.body["items"].as_array().unwrap().iter();
+        items.map(|item| item[member].as_str().unwrap().to_owned()).collect()
     }
 
     /// A member of the body that is a text.
